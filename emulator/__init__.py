@@ -1,0 +1,1 @@
+"""AWS on one machine: the services that a blue/green chatbot on ECS Fargate needs, with everything really running."""

@@ -1,0 +1,1 @@
+"""AWS API answers that moto lacks or gets wrong, one module a service."""

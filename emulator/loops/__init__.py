@@ -1,0 +1,1 @@
+"""Reconcilers: each compares what is desired with what runs, and takes one idempotent step."""

@@ -1,0 +1,83 @@
+"""The front door: our answer where we have one, else moto's; beside it the registry and the repositories."""
+
+from __future__ import annotations
+
+import logging
+import re
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+from emulator.control.table import SERVICES
+from emulator.state import moto
+from emulator.state.call import Answer, AwsError, Call
+from emulator.state.store import Store
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+    from moto.core.request import Request
+
+log = logging.getLogger("emulator")
+
+# Authorization: AWS4-HMAC-SHA256 Credential=<access key>/<date>/<region>/<service>/aws4_request, …
+# (presigned: X-Amz-Credential in the query); https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv.html
+_CREDENTIAL = re.compile(r"Credential=([^/]+)/\d{8}/([^/]+)/([^/]+)/aws4_request")
+
+
+class FrontDoor:
+    """A WSGI application. `mounts`: other applications by path prefix, longest first."""
+
+    def __init__(self, store: Store, mounts: dict[str, WSGIApplication] | None = None) -> None:
+        self._store = store
+        self._mounts = sorted((mounts or {}).items(), key=lambda mount: -len(mount[0]))
+        self._moto = moto.application()
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        for prefix, application in self._mounts:
+            if environ["PATH_INFO"].startswith(prefix):
+                return application(environ, start_response)
+        reply = self._aws(environ)
+        status = HTTPStatus(reply.status)
+        start_response(f"{status.value} {status.phrase}", list(reply.headers.items()))
+        return [reply.body]
+
+    def _aws(self, environ: WSGIEnvironment) -> moto.Reply:
+        request = moto.read(environ)
+        scope = _CREDENTIAL.search(request.headers.get("Authorization", ""))
+        if not scope:  # presigned, or one of the few calls that need no signature: moto knows them
+            return moto.run(self._moto, request)
+        access_key, region, signing_name = scope.groups()
+        service = moto.SIGNING_NAMES.get(signing_name, signing_name)
+        routed = moto.route(service, request) if service in SERVICES else None
+        try:
+            if routed is None or routed[0] not in SERVICES[service]:
+                return moto.run(self._moto, request)
+            return self._ours(service, routed, request, access_key, region)
+        except NotImplementedError:
+            return moto.unsupported(service, request)
+
+    def _ours(
+        self, service: str, routed: tuple[str, dict[str, object]], request: Request, access_key: str, region: str
+    ) -> moto.Reply:
+        operation, in_path = routed
+
+        def forward() -> Answer:
+            return moto.answer(service, operation, moto.run(self._moto, request))
+
+        result: Answer | AwsError
+        try:
+            parameters = moto.parse(service, operation, in_path, request)
+            call = Call(service, operation, parameters, moto.account_of(access_key), region, access_key, forward)
+            result = SERVICES[service][operation](self._store, call)
+        except AwsError as error:
+            result = error
+        except NotImplementedError:  # moto's word for it, through call.moto()
+            raise
+        except Exception:
+            log.exception("%s %s", service, operation)
+            result = AwsError(
+                "InternalFailure",
+                f"the emulator failed on {service}:{operation}; see its log (python -m emulator logs)",
+            )
+        return moto.serialise(service, operation, request, result)

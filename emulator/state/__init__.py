@@ -1,0 +1,1 @@
+"""The ground floor: what the emulator knows, and the one door to moto."""

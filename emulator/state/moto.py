@@ -1,0 +1,194 @@
+"""The only file that touches moto's internals: its parsers and serialisers, its WSGI application and its tables."""
+
+from __future__ import annotations
+
+import functools
+import io
+import json
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, cast
+
+# A trust policy or AWSCodeDeployRoleForECS is looked up by ARN; moto loads the managed ones only when asked to.
+os.environ.setdefault("MOTO_IAM_LOAD_MANAGED_POLICIES", "true")
+# Its own CORS answer would reflect any Origin.
+os.environ.setdefault("MOTO_DISABLE_GLOBAL_CORS", "true")
+
+import botocore.model
+import botocore.parsers
+import botocore.session
+from moto.core.model import OperationModel, ServiceModel
+from moto.core.models import DEFAULT_ACCOUNT_ID
+from moto.core.parse import PROTOCOL_PARSERS
+from moto.core.request import Request, determine_request_protocol
+from moto.core.routing import get_service_router
+from moto.core.serialize import get_serializer_class
+from moto.core.utils import get_service_model
+from moto.iam.models import get_account_id_from
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
+from werkzeug.exceptions import HTTPException
+
+from emulator.state.call import Answer, AwsError
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIEnvironment
+
+ACCOUNT = DEFAULT_ACCOUNT_ID
+
+# The name in a signature's scope, where it is not the one that boto3 uses.
+SIGNING_NAMES = {
+    "elasticloadbalancing": "elbv2",
+    "monitoring": "cloudwatch",
+    "application-autoscaling": "application-autoscaling",
+}
+
+
+@dataclass(frozen=True)
+class Reply:
+    """An HTTP response, whole."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+
+class _ServerRequest(Request):
+    """moto's request, told that it came from a real server."""
+
+    from_wsgi_server = True
+
+
+def read(environ: WSGIEnvironment) -> Request:
+    """The request with its body in memory, so that it can be parsed here and still be handed on."""
+    length = environ.get("CONTENT_LENGTH")
+    stream = environ["wsgi.input"]
+    body = stream.read(int(length)) if length else (stream.read() if environ.get("wsgi.input_terminated") else b"")
+    environ["CONTENT_LENGTH"] = str(len(body))
+    environ["wsgi.input"] = io.BytesIO(body)
+    request = _ServerRequest(environ)
+    request.get_data(cache=True, parse_form_data=False)
+    environ["wsgi.input"] = io.BytesIO(body)
+    return request
+
+
+def account_of(access_key: str) -> str:
+    return str(get_account_id_from(access_key)) if access_key else ACCOUNT
+
+
+def route(service: str, request: Request) -> tuple[str, dict[str, Any]] | None:
+    """The operation that `request` names and the parameters in its path; None where the service has no such operation."""
+    try:
+        operation, in_path = get_service_router(service).match(request)
+    except (HTTPException, NotImplementedError, KeyError):
+        return None
+    return str(operation.name), in_path
+
+
+def parse(service: str, operation: str, in_path: dict[str, Any], request: Request) -> dict[str, Any]:
+    """The parameters of the call, as its input shape names and types them."""
+    model = _operation_model(service, operation)
+    parser = PROTOCOL_PARSERS[_protocol(service, request)](model)
+    body = request.get_data()
+    fields = {"method": request.method, "values": request.values, "headers": request.headers, "body": body,
+              "url_path": request.path, "url_params": in_path}  # fmt: skip
+    parsed: dict[str, Any] = parser.parse(cast(Any, fields))
+    return parsed
+
+
+def serialise(service: str, operation: str, request: Request, result: Answer | AwsError) -> Reply:
+    """`result` in the protocol that `request` came in."""
+    serializer = get_serializer_class(service, _protocol(service, request))(
+        operation_model=_operation_model(service, operation)
+    )
+    done = serializer.serialize(result)
+    body = done["body"]
+    raw = body.encode() if isinstance(body, str) else bytes(body)
+    return Reply(done["status_code"], {key: str(value) for key, value in done["headers"].items()}, raw)
+
+
+def answer(service: str, operation: str, reply: Reply) -> Answer:
+    """The output shape that a client would read from `reply`; raises the error that it would raise."""
+    shape = _botocore_model(service).operation_model(operation).output_shape
+    parser = botocore.parsers.create_parser(_botocore_model(service).metadata["protocol"])
+    fields = {
+        "status_code": reply.status,
+        "headers": _CaseInsensitive(reply.headers),
+        "body": reply.body,
+        "context": {},
+    }
+    parsed = cast(Answer, parser.parse(fields, shape))
+    if reply.status >= 300:
+        error = parsed.get("Error", {})
+        raise AwsError(error.get("Code", "InternalFailure"), error.get("Message", ""))
+    parsed.pop("ResponseMetadata", None)
+    return parsed
+
+
+class _CaseInsensitive(dict[str, str]):
+    """Headers as botocore's parsers look them up: lower case."""
+
+    def __init__(self, headers: dict[str, str]) -> None:
+        super().__init__({key.lower(): value for key, value in headers.items()})
+
+    def get(self, key: str, default: Any = None) -> Any:
+        return super().get(key.lower(), default)
+
+    def __contains__(self, key: object) -> bool:
+        return super().__contains__(str(key).lower())
+
+    def __getitem__(self, key: str) -> str:
+        return super().__getitem__(key.lower())
+
+
+def application() -> DomainDispatcherApplication:
+    """moto's own server, all services, as a WSGI application."""
+    return DomainDispatcherApplication(create_backend_app)
+
+
+def run(app: DomainDispatcherApplication, request: Request) -> Reply:
+    """moto's reply to `request`; what moto does not implement is raised as NotImplementedError."""
+    environ = dict(request.environ)
+    environ["wsgi.input"] = io.BytesIO(request.get_data())
+    # Flask re-raises what a handler raises, NotImplementedError included, instead of answering 500.
+    head: dict[str, Any] = {}
+
+    def start_response(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
+        head.update(status=int(status.split()[0]), headers=headers)
+
+    chunks = app(environ, start_response)
+    try:
+        body = b"".join(chunks)
+    finally:
+        if hasattr(chunks, "close"):
+            chunks.close()
+    return Reply(head["status"], dict(head["headers"]), body)
+
+
+def unsupported(service: str, request: Request) -> Reply:
+    """The error of an operation that neither we nor moto answer, with its name in the message."""
+    routed = route(service, request)
+    name = (
+        routed[0]
+        if routed
+        else (request.values.get("Action") or request.headers.get("X-Amz-Target", "").split(".")[-1] or request.path)
+    )
+    error = AwsError("UnknownOperationException", f"the emulator does not support {service}:{name}")
+    if routed:
+        return serialise(service, name, request, error)
+    # Neither does the SDK that moto was built with: JSON says it in every protocol that names its operation in a header.
+    body = json.dumps({"__type": error.code, "message": error.message}).encode()
+    return Reply(400, {"Content-Type": "application/x-amz-json-1.1", "X-Amzn-Errortype": error.code}, body)
+
+
+def _protocol(service: str, request: Request) -> str:
+    return determine_request_protocol(get_service_model(service), request.content_type)
+
+
+def _operation_model(service: str, operation: str) -> OperationModel:
+    model: ServiceModel = get_service_model(service)
+    return cast(OperationModel, model.operation_model(operation))
+
+
+@functools.cache
+def _botocore_model(service: str) -> botocore.model.ServiceModel:
+    return botocore.session.get_session().get_service_model(service)
