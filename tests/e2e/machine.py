@@ -1,0 +1,133 @@
+"""A user's machine in a folder: a copy of the project with a git history, an emulator and ports of its own."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import boto3
+
+PROJECT = Path(__file__).resolve().parents[2]
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports that were free a moment ago."""
+    sockets = [socket.socket() for _ in range(count)]
+    try:
+        for each in sockets:
+            each.bind(("127.0.0.1", 0))
+        return [each.getsockname()[1] for each in sockets]
+    finally:
+        for each in sockets:
+            each.close()
+
+
+@dataclass
+class Machine:
+    """`folder` holds the copy; `environment` is the name of its only environment."""
+
+    folder: Path
+    settings: dict[str, dict[str, Any]] = field(default_factory=dict)
+    environment: str = "local"
+
+    def __post_init__(self) -> None:
+        self.port, self.production_port, self.test_port = free_ports(3)
+        _copy_project(self.folder)
+        self.write_settings()
+
+    @property
+    def url(self) -> str:
+        return f"http://localhost:{self.production_port}"
+
+    @property
+    def test_url(self) -> str:
+        return f"http://localhost:{self.test_port}"
+
+    @property
+    def endpoint(self) -> str:
+        return f"http://localhost:{self.port}"
+
+    def write_settings(self) -> None:
+        tables: dict[str, dict[str, Any]] = {
+            "environment": {"endpoint_url": self.endpoint},
+            "network": {
+                "production_port": self.production_port,
+                "test_port": self.test_port,
+                "deregistration_delay": 5,
+                "health_check_interval": 5,
+                "health_check_timeout": 2,
+            },
+            "ecr": {"force_delete": True},
+            "ecs": {"secret_recovery_days": 0},
+        }
+        for table, values in self.settings.items():
+            tables.setdefault(table, {}).update(values)
+        lines: list[str] = []
+        for table, values in tables.items():
+            lines += [f"[{table}]", *(f"{key} = {_toml(value)}" for key, value in values.items()), ""]
+        (self.folder / "environments" / f"{self.environment}.toml").write_text("\n".join(lines))
+
+    def environ(self) -> dict[str, str]:
+        """A clean environment: nothing of AWS, of the test run or of the chatbot."""
+        kept = ("PATH", "HOME", "LANG", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "TF_PLUGIN_MIRROR", "XDG_RUNTIME_DIR")
+        environ = {name: os.environ[name] for name in kept if name in os.environ}
+        return environ | {"PYTHONPATH": str(self.folder), "EMULATOR_PORT": str(self.port)}
+
+    def command(self, *argv: str) -> list[str]:
+        return [sys.executable, "-m", *argv]
+
+    def run(self, *argv: str, check: bool = True, timeout: float = 600, stdin: str = "") -> subprocess.CompletedProcess[str]:
+        """`python -m argv…` in the copy; a failed run shows what it printed."""
+        done = subprocess.run(
+            self.command(*argv), cwd=self.folder, env=self.environ(), input=stdin, capture_output=True, text=True,
+            timeout=timeout, check=False,
+        )  # fmt: skip
+        if check and done.returncode:
+            raise AssertionError(f"{' '.join(argv)} ended {done.returncode}\n{done.stdout[-6000:]}\n{done.stderr[-6000:]}")
+        return done
+
+    def spawn(self, *argv: str) -> subprocess.Popen[str]:
+        """The same, in the background and in a process group of its own."""
+        return subprocess.Popen(
+            self.command(*argv), cwd=self.folder, env=self.environ(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT, text=True, start_new_session=True,
+        )  # fmt: skip
+
+    def orchestrate(self, *argv: str, **options: Any) -> subprocess.CompletedProcess[str]:
+        return self.run("orchestrator", *argv, "--env", self.environment, **options)
+
+    def start(self) -> None:
+        self.run("emulator", "start", timeout=60)
+
+    def stop(self) -> None:
+        self.run("emulator", "stop", timeout=60, check=False)
+
+    def client(self, service: str) -> Any:
+        session = boto3.Session(aws_access_key_id="test", aws_secret_access_key="test", region_name="us-east-1")
+        return session.client(service, endpoint_url=self.endpoint)
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return f'"{value}"' if isinstance(value, str) else str(value)
+
+
+def _copy_project(folder: Path) -> None:
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], cwd=PROJECT, capture_output=True, check=True
+    )
+    for name in listed.stdout.decode().split("\0"):
+        if name and (PROJECT / name).is_file():
+            target = folder / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(PROJECT / name, target)
+    identity = ["-c", "user.name=Tester", "-c", "user.email=tester@example.com"]
+    for argv in (["init", "-q", "-b", "main"], ["add", "-A"], [*identity, "commit", "-q", "-m", "A copy of the project"]):
+        subprocess.run(["git", *argv], cwd=folder, check=True, capture_output=True)
