@@ -164,27 +164,12 @@ variable "subnet_ids" {
     condition     = length(var.subnet_ids) == 0 || length(distinct(var.subnet_ids)) >= 2
     error_message = "subnet_ids must name two different subnets or more: a load balancer stands in two availability zones."
   }
-
-  validation {
-    condition     = length(var.subnet_ids) == 0 || var.vpc_id != null
-    error_message = "subnet_ids belong to an existing VPC: set vpc_id too."
-  }
 }
 
 variable "subnet_tags" {
   description = "Tags that select the public subnets of the existing VPC vpc_id, instead of subnet_ids."
   type        = map(string)
   default     = {}
-
-  validation {
-    condition     = length(var.subnet_tags) == 0 || var.vpc_id != null
-    error_message = "subnet_tags select subnets of an existing VPC: set vpc_id too."
-  }
-
-  validation {
-    condition     = length(var.subnet_tags) == 0 || length(var.subnet_ids) == 0
-    error_message = "Give either subnet_ids or subnet_tags, not both."
-  }
 }
 
 variable "tags" {
@@ -244,5 +229,15 @@ variable "vpc_id" {
   validation {
     condition     = var.vpc_id == null || length(var.subnet_ids) > 0 || length(var.subnet_tags) > 0
     error_message = "vpc_id needs subnet_ids or subnet_tags: which subnets of it are public is not guessed."
+  }
+
+  validation {
+    condition     = var.vpc_id != null || (length(var.subnet_ids) == 0 && length(var.subnet_tags) == 0)
+    error_message = "subnet_ids and subnet_tags select subnets of an existing VPC: set vpc_id too."
+  }
+
+  validation {
+    condition     = length(var.subnet_ids) == 0 || length(var.subnet_tags) == 0
+    error_message = "Give either subnet_ids or subnet_tags, not both."
   }
 }
