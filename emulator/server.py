@@ -32,6 +32,7 @@ class FrontDoor:
         self._store = store
         self._mounts = sorted((mounts or {}).items(), key=lambda mount: -len(mount[0]))
         self._moto = moto.application()
+        store.serve_clients_with(self)
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         for prefix, application in self._mounts:

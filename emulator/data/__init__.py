@@ -1,1 +1,1 @@
-"""Things that really happen: a proxy, tasks, a registry, repositories, builds, functions. Each works without the rest."""
+"""What really happens: a proxy, tasks, a registry, repositories, builds, functions. Each works without the rest."""

@@ -12,8 +12,8 @@ Answer = dict[str, Any]
 class AwsError(Exception):
     """An error as AWS names it; the service's protocol and status code are added when it is serialised.
 
-    `code` is an exception of the service's model ("ClusterNotFoundException") or a common one ("AccessDeniedException").
-    Keyword arguments become extra members of the error's shape.
+    `code` is an exception of the service's model ("ClusterNotFoundException") or a common one, as
+    "AccessDeniedException". Keyword arguments become extra members of the error's shape.
     """
 
     def __init__(self, code: str, message: str, **members: Any) -> None:
@@ -36,7 +36,7 @@ class Call:
     forward: Callable[[], Answer]
 
     def moto(self) -> Answer:
-        """What moto answers to this very call, as the operation's output shape; raises AwsError as moto would answer it."""
+        """What moto answers to this very call, as the operation's output shape; its error is raised as AwsError."""
         return self.forward()
 
     def arn(self, resource: str, service: str | None = None) -> str:

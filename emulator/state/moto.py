@@ -6,6 +6,7 @@ import functools
 import io
 import json
 import os
+import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
 
 ACCOUNT = DEFAULT_ACCOUNT_ID
+LOCK = threading.RLock()
 
 # The name in a signature's scope, where it is not the one that boto3 uses.
 SIGNING_NAMES = {
@@ -52,7 +54,7 @@ class Reply:
     body: bytes
 
 
-class _ServerRequest(Request):
+class _ServerRequest(Request):  # type: ignore[misc]  # werkzeug's, through moto: untyped
     """moto's request, told that it came from a real server."""
 
     from_wsgi_server = True
@@ -76,7 +78,7 @@ def account_of(access_key: str) -> str:
 
 
 def route(service: str, request: Request) -> tuple[str, dict[str, Any]] | None:
-    """The operation that `request` names and the parameters in its path; None where the service has no such operation."""
+    """The operation that `request` names, and the parameters in its path; None where there is no such operation."""
     try:
         operation, in_path = get_service_router(service).match(request)
     except (HTTPException, NotImplementedError, KeyError):
@@ -146,7 +148,10 @@ def application() -> DomainDispatcherApplication:
 
 
 def run(app: DomainDispatcherApplication, request: Request) -> Reply:
-    """moto's reply to `request`; what moto does not implement is raised as NotImplementedError."""
+    """moto's reply to `request`; what moto does not implement is raised as NotImplementedError.
+
+    One at a time: moto's tables are plain dictionaries. It never calls us, so this lock is always the last one taken.
+    """
     environ = dict(request.environ)
     environ["wsgi.input"] = io.BytesIO(request.get_data())
     # Flask re-raises what a handler raises, NotImplementedError included, instead of answering 500.
@@ -155,12 +160,13 @@ def run(app: DomainDispatcherApplication, request: Request) -> Reply:
     def start_response(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
         head.update(status=int(status.split()[0]), headers=headers)
 
-    chunks = app(environ, start_response)
-    try:
-        body = b"".join(chunks)
-    finally:
-        if hasattr(chunks, "close"):
-            chunks.close()
+    with LOCK:
+        chunks = app(environ, start_response)
+        try:
+            body = b"".join(chunks)
+        finally:
+            if hasattr(chunks, "close"):
+                chunks.close()
     return Reply(head["status"], dict(head["headers"]), body)
 
 
@@ -170,12 +176,12 @@ def unsupported(service: str, request: Request) -> Reply:
     name = (
         routed[0]
         if routed
-        else (request.values.get("Action") or request.headers.get("X-Amz-Target", "").split(".")[-1] or request.path)
+        else str(request.values.get("Action") or request.headers.get("X-Amz-Target", "").split(".")[-1] or request.path)
     )
     error = AwsError("UnknownOperationException", f"the emulator does not support {service}:{name}")
     if routed:
         return serialise(service, name, request, error)
-    # Neither does the SDK that moto was built with: JSON says it in every protocol that names its operation in a header.
+    # The SDK that moto was built with does not know it either: JSON suits every protocol that names it in a header.
     body = json.dumps({"__type": error.code, "message": error.message}).encode()
     return Reply(400, {"Content-Type": "application/x-amz-json-1.1", "X-Amzn-Errortype": error.code}, body)
 

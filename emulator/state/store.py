@@ -5,26 +5,69 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from emulator.state.children import Children
+from emulator.state.clients import Clients
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIApplication
 
 Table = TypeVar("Table")
 
 
-class Store:
-    """Tables are singletons by class: `store.table(EcsTables)` makes it on first use. Hold `lock` around every change.
+@dataclass
+class Config:
+    """Where and how this emulator runs; `port` 0 becomes the real one once it listens."""
 
-    Everything lives in memory and goes with the emulator; `folder` is for what is too big for that (images, repositories).
+    port: int = 4566
+    runtime: str = "auto"  # or "process", "docker": what tasks run in
+    region: str = "us-east-1"
+
+    @property
+    def url(self) -> str:
+        """The endpoint as a client on this machine names it."""
+        return f"http://localhost:{self.port}"
+
+
+class Store:
+    """Everything that an operation or a loop is given.
+
+    * `store.table(EcsTables)`: a singleton by class, made on first use; hold `lock` around every change
+      (`with store.change():` does so and wakes the loops).
+    * `store.clients("ecs")`: boto3 clients that call this very emulator without a socket, as the developer or with the
+      credentials that are given; loops read and change other services by them. `lock` is reentrant, so a call while
+      holding it is safe, but everybody else waits: collect first, call after.
+    * `store.children.spawn(…)`: the only way to start a process.
+    * `store.config`: port, runtime, region.
+    * `store.folder`: what is too big for memory (images, repositories, unpacked layers), a subfolder for each part.
+
+    Everything else lives in memory and goes with the emulator (docs/decisions/0020).
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, config: Config | None = None) -> None:
         self.folder = folder
+        self.config = config or Config()
         self.lock = threading.RLock()
+        self.children = Children(folder / "children")
+        self.clients = Clients(self._application)
+        self._front_door: WSGIApplication | None = None
         self._tables: dict[type[Any], Any] = {}
         self._bell = threading.Condition()
         self._changes = 0
 
+    def serve_clients_with(self, application: WSGIApplication) -> None:
+        """The front door, once it stands: what `clients` call."""
+        self._front_door = application
+
+    def _application(self) -> WSGIApplication:
+        assert self._front_door is not None, "a client was used before the front door was made"
+        return self._front_door
+
     def table(self, kind: type[Table]) -> Table:
+        """The one `kind()` of this store."""
         with self.lock:
             if kind not in self._tables:
                 self._tables[kind] = kind()
