@@ -170,6 +170,11 @@ variable "subnet_tags" {
   description = "Tags that select the public subnets of the existing VPC vpc_id, instead of subnet_ids."
   type        = map(string)
   default     = {}
+
+  validation {
+    condition     = length(var.subnet_ids) == 0 || length(var.subnet_tags) == 0
+    error_message = "Give either subnet_ids or subnet_tags, not both."
+  }
 }
 
 variable "tags" {
@@ -234,10 +239,5 @@ variable "vpc_id" {
   validation {
     condition     = var.vpc_id != null || (length(var.subnet_ids) == 0 && length(var.subnet_tags) == 0)
     error_message = "subnet_ids and subnet_tags select subnets of an existing VPC: set vpc_id too."
-  }
-
-  validation {
-    condition     = length(var.subnet_ids) == 0 || length(var.subnet_tags) == 0
-    error_message = "Give either subnet_ids or subnet_tags, not both."
   }
 }
