@@ -23,10 +23,12 @@ log = logging.getLogger("emulator")
 # Authorization: AWS4-HMAC-SHA256 Credential=<access key>/<date>/<region>/<service>/aws4_request, …
 # (presigned: X-Amz-Credential in the query); https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv.html
 _CREDENTIAL = re.compile(r"Credential=([^/]+)/\d{8}/([^/]+)/([^/]+)/aws4_request")
+# What changes nothing need not wake the loops, which ask such questions themselves.
+_QUESTION = re.compile(r"(Describe|List|Get|BatchGet|Filter|Head|Search|Lookup|PutMetricData|PutLogEvents)")
 
 
 class FrontDoor:
-    """A WSGI application. `mounts`: other applications by path prefix, longest first."""
+    """A WSGI application. `mounts`: other applications by path prefix, for requests that AWS's SDKs did not sign."""
 
     def __init__(self, store: Store, mounts: dict[str, WSGIApplication] | None = None) -> None:
         self._store = store
@@ -35,12 +37,18 @@ class FrontDoor:
         store.serve_clients_with(self)
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        for prefix, application in self._mounts:
-            if environ["PATH_INFO"].startswith(prefix):
-                return application(environ, start_response)
+        if not environ.get("HTTP_AUTHORIZATION", "").startswith("AWS4-"):
+            for prefix, application in self._mounts:
+                if environ["PATH_INFO"].startswith(prefix):
+                    return application(environ, start_response)
         reply = self._aws(environ)
         status = HTTPStatus(reply.status)
-        start_response(f"{status.value} {status.phrase}", list(reply.headers.items()))
+        headers = [(name, value) for name, value in reply.headers.items() if name.lower() != "content-length"]
+        if environ["REQUEST_METHOD"] == "HEAD":  # the length of what a GET would answer
+            headers = list(reply.headers.items())
+        elif status >= 200 and status not in (204, 304):
+            headers.append(("Content-Length", str(len(reply.body))))
+        start_response(f"{status.value} {status.phrase}", headers)
         return [reply.body]
 
     def _aws(self, environ: WSGIEnvironment) -> moto.Reply:
@@ -57,6 +65,9 @@ class FrontDoor:
             return self._ours(service, routed, request, access_key, region)
         except NotImplementedError:
             return moto.unsupported(service, request)
+        finally:
+            if not _QUESTION.match(routed[0] if routed else moto.operation_named(request)):
+                self._store.changed()
 
     def _ours(
         self, service: str, routed: tuple[str, dict[str, object]], request: Request, access_key: str, region: str

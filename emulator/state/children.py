@@ -32,10 +32,10 @@ _prctl = getattr(ctypes.PyDLL(None), "prctl", None) if sys.platform == "linux" e
 class Child:
     """A process and all it started. `returncode` as subprocess has it: negative is the signal that ended it."""
 
-    def __init__(self, name: str, process: subprocess.Popen[bytes], token: str) -> None:
+    def __init__(self, name: str, process: subprocess.Popen[bytes], mark: str) -> None:
         self.name = name
         self.pid = process.pid
-        self.token = token
+        self.mark = mark
         self.stdin: IO[bytes] | None = process.stdin
         self.stdout: IO[bytes] | None = process.stdout
         self.stderr: IO[bytes] | None = process.stderr
@@ -60,7 +60,7 @@ class Child:
     def kill(self) -> None:
         """SIGKILL to it and to all it started."""
         if not self._ended.is_set():
-            guardian.end(self.pid, self.token)
+            guardian.end(self.pid, self.mark)
 
     def stop(self, grace: float = 10) -> int | None:
         """SIGTERM, and after `grace` seconds SIGKILL, as ECS stops a container; answers the return code."""
@@ -72,7 +72,7 @@ class Child:
     def watch(self, forget: Callable[[Child], None], on_exit: Callable[[Child], None] | None) -> None:
         # Before the process is reaped its number cannot be given to another: the moment to end what it left behind.
         os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOWAIT)
-        guardian.end(self.pid, self.token)
+        guardian.end(self.pid, self.mark)
         self.returncode = self._process.wait()
         forget(self)
         self._ended.set()
@@ -113,18 +113,18 @@ class Children:
         stdin is /dev/null unless given. `on_exit` is called once, from another thread, after the end of all it started.
         Raises OSError (FileNotFoundError, PermissionError, …) when the program cannot be started.
         """
-        token = uuid.uuid4().hex
+        mark = str((self._record or Path()) / uuid.uuid4().hex)
         options = {"stdin": subprocess.DEVNULL, **options, "start_new_session": True}
         options["preexec_fn"] = _die_with(os.getpid())
-        marked = {**(os.environ if env is None else env), guardian.MARK: token}
+        marked = {**(os.environ if env is None else env), guardian.MARK: mark}
 
         def fork() -> subprocess.Popen[bytes]:
             return subprocess.Popen(list(argv), env=marked, cwd=cwd, **options)
 
         process = self._forker.submit(fork).result()
-        child = Child(name, process, token)
+        child = Child(name, process, mark)
         if self._record:
-            (self._record / token).write_text(f"{child.pid}\n{guardian.started(child.pid) or ''}\n{name}\n")
+            Path(mark).write_text(f"{child.pid}\n{guardian.started(child.pid) or ''}\n{name}\n")
         with self._lock:
             self._alive[child.pid] = child
         threading.Thread(target=child.watch, args=(self._forget, on_exit), name=f"watch {name}", daemon=True).start()
@@ -154,12 +154,13 @@ class Children:
         with self._lock:
             self._alive.pop(child.pid, None)
         if self._record:
-            (self._record / child.token).unlink(missing_ok=True)
+            Path(child.mark).unlink(missing_ok=True)
 
     def _post_guardian(self, record: Path) -> subprocess.Popen[bytes]:
         """It reads a pipe whose other end only we hold, and reaps when that closes."""
         argv = [sys.executable, "-I", "-S", guardian.__file__, str(record)]
-        return subprocess.Popen(argv, stdin=subprocess.PIPE, start_new_session=True)
+        environ = {**os.environ, guardian.MARK: str(record / "guardian")}
+        return subprocess.Popen(argv, env=environ, stdin=subprocess.PIPE, start_new_session=True)
 
     def _keep_guardian(self, record: Path) -> None:
         while True:

@@ -86,6 +86,12 @@ def route(service: str, request: Request) -> tuple[str, dict[str, Any]] | None:
     return str(operation.name), in_path
 
 
+def operation_named(request: Request) -> str:
+    """The operation as the request itself names it, known or not; in protocols of paths, the method: GET, PUT, …"""
+    named = request.headers.get("X-Amz-Target", "").split(".")[-1] or request.values.get("Action")
+    return str(named or request.method.title())
+
+
 def parse(service: str, operation: str, in_path: dict[str, Any], request: Request) -> dict[str, Any]:
     """The parameters of the call, as its input shape names and types them."""
     model = _operation_model(service, operation)
@@ -173,11 +179,7 @@ def run(app: DomainDispatcherApplication, request: Request) -> Reply:
 def unsupported(service: str, request: Request) -> Reply:
     """The error of an operation that neither we nor moto answer, with its name in the message."""
     routed = route(service, request)
-    name = (
-        routed[0]
-        if routed
-        else str(request.values.get("Action") or request.headers.get("X-Amz-Target", "").split(".")[-1] or request.path)
-    )
+    name: str = routed[0] if routed else operation_named(request)
     error = AwsError("UnknownOperationException", f"the emulator does not support {service}:{name}")
     if routed:
         return serialise(service, name, request, error)
@@ -187,7 +189,7 @@ def unsupported(service: str, request: Request) -> Reply:
 
 
 def _protocol(service: str, request: Request) -> str:
-    return determine_request_protocol(get_service_model(service), request.content_type)
+    return str(determine_request_protocol(get_service_model(service), request.content_type))
 
 
 def _operation_model(service: str, operation: str) -> OperationModel:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,13 +48,15 @@ class Store:
     """
 
     def __init__(self, folder: Path, config: Config | None = None) -> None:
-        self.folder = folder
+        self.folder = folder.resolve()
         self.config = config or Config()
         self.lock = threading.RLock()
-        self.children = Children(folder / "children")
+        self.children = Children(self.folder / "children")
         self.clients = Clients(self._application)
         self._front_door: WSGIApplication | None = None
         self._tables: dict[type[Any], Any] = {}
+        self._made: dict[Callable[[Store], Any], Any] = {}
+        self._ends: list[Callable[[], None]] = []
         self._bell = threading.Condition()
         self._changes = 0
 
@@ -73,6 +75,23 @@ class Store:
                 self._tables[kind] = kind()
             found: Table = self._tables[kind]
             return found
+
+    def once(self, make: Callable[[Store], Table]) -> Table:
+        """`make(store)`, called the first time only: for what needs the store, as a registry does."""
+        with self.lock:
+            if make not in self._made:
+                self._made[make] = make(self)
+            found: Table = self._made[make]
+            return found
+
+    def on_close(self, end: Callable[[], None]) -> None:
+        """Has `end()` called when the emulator stops, last in first out, before the children are stopped."""
+        self._ends.append(end)
+
+    def close(self) -> None:
+        for end in reversed(self._ends):
+            end()
+        self.children.close()
 
     @contextmanager
     def change(self) -> Iterator[None]:

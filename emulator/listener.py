@@ -1,0 +1,78 @@
+"""Sockets of the emulator: HTTP/1.1 on the loopback interface, a thread for every request at work."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import socket
+import threading
+from typing import TYPE_CHECKING
+
+from cheroot.wsgi import Server
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+log = logging.getLogger("emulator.listener")
+
+_IPV4, _IPV6 = "127.0.0.1", "::1"  # "localhost" is either, as the resolver likes
+
+
+class Listener:
+    """Serves `application` on both loopback addresses; `port` 0 takes a free one. Raises OSError when it is taken."""
+
+    def __init__(self, application: WSGIApplication, port: int) -> None:
+        first = _bound(application, _IPV4, port)
+        self.port: int = first.bind_addr[1]
+        self._servers = [first]
+        if socket.has_ipv6:
+            try:
+                self._servers.append(_bound(application, _IPV6, self.port))
+            except OSError as error:  # a machine without IPv6 has no ::1
+                log.info("not listening on [::1]:%d: %s", self.port, error)
+        for server in self._servers:
+            threading.Thread(target=server.serve, name=f"listener {server.bind_addr[0]}", daemon=True).start()
+
+    def close(self) -> None:
+        """Finishes what is being answered, at most five seconds, and lets go of the port."""
+        for server in self._servers:
+            server.stop()
+
+
+def _bound(application: WSGIApplication, host: str, port: int) -> _Server:
+    server = _Server((host, port), _raw_path(application), numthreads=24, request_queue_size=256, shutdown_timeout=5)
+    # A client that reuses a connection just as it is closed here sees an error: keep many, and keep them long.
+    server.keep_alive_conn_limit = 500
+    server.timeout = 300
+    server.prepare()
+    return server
+
+
+class _Server(Server):
+    def error_log(self, msg: str = "", level: int = 20, traceback: bool = False) -> None:
+        log.log(level, msg, exc_info=traceback)
+
+
+def _raw_path(application: WSGIApplication) -> WSGIApplication:
+    """moto and the registry tell `a%2Fb` from `a/b` by the path as it was sent."""
+
+    def served(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        environ["RAW_URI"] = environ["REQUEST_URI"]
+        return application(environ, start_response)
+
+    return served
+
+
+def is_free(port: int) -> bool:
+    """Whether a listener could have this port now."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((_IPV4, port))
+        except OSError as error:
+            if error.errno in (errno.EADDRINUSE, errno.EACCES):
+                return False
+            raise
+        return True

@@ -1,0 +1,7 @@
+"""The loops that run, in the order in which they start."""
+
+from __future__ import annotations
+
+from emulator.loops.runner import Loop
+
+LOOPS: list[Loop] = []
