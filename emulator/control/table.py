@@ -1,19 +1,7 @@
-"""Which module answers for which service, and what is mounted beside AWS's API; whatever is not here is moto's."""
+"""Which module answers for which service: whatever is not here is moto's alone."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING
-
-from emulator.state.call import Answer, Call
-from emulator.state.store import Store
-
-if TYPE_CHECKING:
-    from _typeshed.wsgi import WSGIApplication
-
-Operation = Callable[[Store, Call], Answer]
+from emulator.control.operation import Operation
 
 SERVICES: dict[str, dict[str, Operation]] = {}
-
-# By path prefix, for requests that are not signed as AWS's are.
-MOUNTS: dict[str, Callable[[Store], WSGIApplication]] = {}
