@@ -1,0 +1,60 @@
+"""`python -m chatbot`: settings from the environment, then the server until SIGTERM."""
+
+from __future__ import annotations
+
+import signal
+import sys
+
+from chatbot import startup
+from chatbot.settings import Settings, SettingsError, load
+
+
+def main() -> int:
+    """Run the app; 0 after a graceful stop, 2 when a setting is wrong."""
+    try:
+        settings = load()
+    except SettingsError as error:
+        for problem in error.problems:
+            print(f"chatbot: {problem}", file=sys.stderr)
+        return 2
+    # Until the server has its own handlers a stop is an exit at once: there is nothing to drain yet.
+    for each in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(each, lambda *_: sys.exit(0))
+    startup.prepare()
+    return _serve(settings)
+
+
+def _serve(settings: Settings) -> int:
+    import uvicorn  # after prepare(): what follows imports Gradio
+
+    from chatbot import app, logs, metrics
+    from chatbot.server import Server
+
+    logs.configure(settings.log_level)
+    application = app.create(settings)
+    if settings.metrics_port:
+        listener = metrics.serve(application.metrics, settings.metrics_port)
+        logs.event("metrics", host="127.0.0.1", port=listener.server_port)
+    config = uvicorn.Config(
+        application.asgi,
+        host=settings.host,
+        port=settings.port,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        ws="none",
+        timeout_keep_alive=75,  # above the load balancer's idle timeout of 60, or it answers 502 now and then
+        timeout_graceful_shutdown=max(1, round(settings.drain_seconds)),
+    )
+    server = Server(config, application.asgi)
+    # Uvicorn raises the signal again once it has stopped; that must not turn a graceful stop into a death by signal.
+    for each in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(each, lambda *_: None)
+    server.run()
+    logs.event("stopped")
+    return 0 if server.started else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,97 @@
+"""The application: page, health, assets and limits, assembled into one ASGI app."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+from fastapi import FastAPI
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+
+from chatbot import backends, page
+from chatbot.answers import Answerer
+from chatbot.backends.base import Backend
+from chatbot.guard import Guard
+from chatbot.metrics import Metrics
+from chatbot.readiness import Readiness
+from chatbot.settings import Settings
+from chatbot.theme import theme
+
+
+@dataclass(frozen=True)
+class Application:
+    """What the server runs, and the parts that it has to know of."""
+
+    asgi: Guard
+    metrics: Metrics
+    answerer: Answerer
+
+
+def create(settings: Settings, backend: Backend | None = None) -> Application:
+    """The application for these settings; a backend is given by tests only."""
+    backend = backend or backends.create(settings)
+    metrics = Metrics()
+    answerer = Answerer(backend, settings, metrics)
+    readiness = Readiness(backend)
+    metrics.gauges = {
+        "chatbot_answers_running": lambda: answerer.gate.running,
+        "chatbot_answers_waiting": lambda: answerer.gate.waiting,
+        "chatbot_ready": lambda: int(readiness.ready),
+    }
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncGenerator[None, None]:
+        watching = asyncio.create_task(readiness.watch())
+        yield
+        watching.cancel()
+        await backend.close()
+
+    app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, lifespan=lifespan)
+    app.router.routes.extend(_own_routes(readiness))
+    gr.mount_gradio_app(
+        app,
+        page.build(answerer),
+        path="/",
+        theme=theme(),
+        css_paths=[page.ASSETS / "page.css"],
+        show_error=False,
+        footer_links=[],
+        run_history=False,
+        enable_monitoring=False,
+        ssr_mode=False,
+        pwa=False,
+        favicon_path=str(page.ASSETS / "favicon.svg"),
+    )
+    return Application(Guard(app, settings, metrics), metrics, answerer)
+
+
+class _Assets(StaticFiles):
+    """The page's scripts; revalidated at every load, so that a new release never meets an old script."""
+
+    def file_response(self, *args: Any, **kwargs: Any) -> Response:
+        response = super().file_response(*args, **kwargs)
+        response.headers["cache-control"] = "no-cache"
+        return response
+
+
+def _own_routes(readiness: Readiness) -> list[Any]:
+    async def healthz(_: object) -> Response:
+        return JSONResponse({"status": "alive"})
+
+    async def readyz(_: object) -> Response:
+        if readiness.ready:
+            return JSONResponse({"status": "ready"})
+        return JSONResponse({"status": "unavailable", "reason": readiness.reason}, status_code=503)
+
+    return [
+        Route("/healthz", healthz, methods=["GET", "HEAD"]),
+        Route("/readyz", readyz, methods=["GET", "HEAD"]),
+        Mount("/page", _Assets(directory=page.ASSETS), name="page-assets"),
+    ]
+

@@ -1,0 +1,196 @@
+// The page's own behaviour: everything about conversations happens here, in the browser; the server keeps none.
+// The functions that the page's events call (ask, keep, …) take and return the values of Gradio components.
+
+import * as store from "./store.js";
+import * as list from "./list.js";
+
+const $ = (selector) => document.querySelector(selector);
+const SAVE_MS = 400;
+
+let current = store.setting("current") || store.newId();
+let answering = false;
+let afterStop = null; // what to do once a running answer has stopped
+let saving = null; // messages that wait to be written
+
+const notice = (state, text = "") => {
+  const line = document.createElement("p");
+  line.setAttribute("role", "status");
+  line.dataset.state = state;
+  line.textContent = text;
+  return line.outerHTML;
+};
+const box = (more) => ({ __type__: "update", submit_btn: true, stop_btn: false, ...more });
+
+// --- messages: ours are {role, text}; Gradio's content is a string or a list of parts
+
+const textOf = (content) =>
+  typeof content === "string" ? content
+    : Array.isArray(content) ? content.map(textOf).filter(Boolean).join("\n")
+    : typeof content?.text === "string" ? content.text : "";
+const toOurs = (history) =>
+  (history ?? []).map((item) => ({ role: item.role, text: textOf(item.content) })).filter((item) => item.text);
+const toGradio = (messages) =>
+  messages.map(({ role, text }) => ({ role, metadata: null, options: null, content: [{ type: "text", text }] }));
+
+// --- called by the page's events
+
+/** A visitor sends a message: it shows at once, before the server knows. */
+export function ask(text, history) {
+  if (answering || !text?.trim()) return [text, history];
+  return ["", [...(history ?? []), ...toGradio([{ role: "user", text: text.trim() }])]];
+}
+
+/** An answer begins. */
+export function began(...values) {
+  state("answering");
+  return values;
+}
+
+/** An answer ended, was stopped, or the connection broke. */
+export function settled(line) {
+  const last = /data-state="(\w+)"/.exec(line ?? "")?.[1];
+  const cut = answering && (last === "waiting" || last === "writing" || last === "idle");
+  state(cut || last === "failed" ? "failed" : "idle");
+  flush();
+  const then = afterStop;
+  afterStop = null;
+  if (then) setTimeout(then);
+  return [box(), cut ? notice("failed", "The connection was lost. What had arrived is kept.") : line];
+}
+
+/** A visitor stopped an answer. */
+export function stopped() {
+  answering = false;
+  return settled(notice("stopped", "Stopped."));
+}
+
+/** Keep the conversation as it is now; called on every change, written a few times a second. */
+export function keep(history) {
+  const id = current;
+  const messages = toOurs(history);
+  if (saving) saving.messages = messages;
+  else {
+    saving = { id, messages };
+    setTimeout(flush, SAVE_MS);
+  }
+}
+
+/** Begin a conversation. */
+export function fresh() {
+  open(store.newId());
+  return shown();
+}
+
+/** What the page shows of the current conversation. */
+export function shown() {
+  setTimeout(() => $("#box textarea")?.focus());
+  const messages = store.get(current)?.messages ?? [];
+  // A page that was closed or lost its server in the middle of an answer: offer to go on.
+  const unanswered = messages.at(-1)?.role === "user";
+  state(unanswered ? "failed" : "idle");
+  return [toGradio(messages), unanswered ? notice("failed", "This question has no answer yet.") : notice("idle")];
+}
+
+// --- conversations
+
+function flush() {
+  if (!saving) return;
+  const { id, messages } = saving;
+  saving = null;
+  const known = store.get(id);
+  if (!messages.length) return;
+  store.set("current", id);
+  if (known && JSON.stringify(known.messages) === JSON.stringify(messages)) return;
+  const title = known?.title ?? messages[0].text.replace(/\s+/g, " ").slice(0, 48);
+  if (!store.put({ id, title, updated: Date.now(), messages })) {
+    banner("This browser has no room left for conversations. Delete some, or export them.");
+  }
+  list.render(current);
+}
+
+function open(id) {
+  flush();
+  current = id;
+  store.set("current", id);
+  list.render(current);
+}
+
+function show(id) {
+  const now = () => {
+    open(id);
+    $("#load").click();
+  };
+  if (!answering) return now();
+  afterStop = now;
+  stop();
+}
+
+list.connect({
+  show,
+  removed: (id) => id === current && show(store.newId()),
+  current: () => current,
+  flush,
+});
+
+// --- the page
+
+function state(name) {
+  answering = name === "answering";
+  document.body.dataset.state = name;
+  $("#chat")?.setAttribute("aria-busy", String(answering));
+}
+
+const stop = () => $("#box .stop-button")?.click();
+
+function banner(text) {
+  const element = $("#banner");
+  if (!element) return;
+  if (element.textContent !== text) element.textContent = text;
+  element.hidden = !text;
+}
+
+/** The banner says why the model cannot be used, and goes when it can. */
+async function watch() {
+  let pause = 60_000;
+  try {
+    const response = await fetch("/readyz", { cache: "no-store" });
+    const body = response.ok ? {} : await response.json();
+    banner(body.reason ?? "");
+    if (!response.ok) pause = 5_000;
+  } catch {
+    pause = 15_000; // a server that is being replaced; the next message will tell
+  }
+  setTimeout(watch, document.hidden ? 300_000 : pause);
+}
+
+function keys(event) {
+  const area = $("#box textarea");
+  if (event.key === "Escape" && answering) {
+    event.preventDefault();
+    stop();
+  } else if (event.key === "ArrowUp" && event.target === area && !area.value && !answering) {
+    const edits = document.querySelectorAll('#chat .user-row button[aria-label="Edit"], #chat .user button[title="Edit"]');
+    const last = [...edits].at(-1);
+    if (last) {
+      event.preventDefault();
+      last.click();
+    }
+  }
+}
+
+function appearance() {
+  const chosen = store.setting("appearance");
+  const dark = chosen ? chosen === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
+  document.body.classList.toggle("dark", dark);
+}
+
+document.addEventListener("keydown", keys);
+document.addEventListener("click", (event) => {
+  if (!event.target.closest("#dark")) return;
+  store.set("appearance", document.body.classList.contains("dark") ? "light" : "dark");
+  appearance();
+});
+addEventListener("pagehide", flush);
+appearance();
+watch();
+setTimeout(() => list.render(current));

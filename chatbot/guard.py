@@ -1,0 +1,240 @@
+"""What stands between the load balancer and the page: a list of what may be asked, limits, headers, a clean stop."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import secrets
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+from chatbot.limits import Buckets, client_of
+from chatbot.logs import event
+from chatbot.metrics import Metrics
+from chatbot.settings import Settings
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+AsgiApp = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+# Gradio has some sixty routes (uploads, file access, proxies, profiling, a code editor); a chat needs these.
+READ = re.compile(
+    r"/|/healthz|/readyz|/config|/theme\.css|/favicon\.ico|/robots\.txt|/manifest\.json"
+    r"|/gradio_api/(info|startup-events|app_id|theme\.css|queue/data|heartbeat/[\w-]{1,64}|call/chat/[\w-]{1,64})"
+    r"|/(page|assets|static|svelte)/[\w./-]{1,200}"
+)
+WRITE = re.compile(r"/gradio_api/(queue/join|cancel|call/chat|call/v2/chat)/?")
+WORK = re.compile(r"/gradio_api/(queue/join|call/.*)")
+HEARTBEAT = re.compile(r"/gradio_api/heartbeat/.*")
+
+HEADERS = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"x-frame-options", b"DENY"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"cross-origin-opener-policy", b"same-origin"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+    (b"permissions-policy", b"camera=(), microphone=(), geolocation=(), payment=(), usb=()"),
+)
+# Gradio evaluates the `js` of events, hence unsafe-eval; scripts in the page need the nonce. Nothing leaves the host.
+POLICY = (
+    "default-src 'none'; script-src 'self' 'nonce-{nonce}' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; "
+    "img-src 'self' data: blob:; font-src 'self' data:; connect-src 'self'; manifest-src 'self'; "
+    "media-src 'none'; object-src 'none'; base-uri 'self'; form-action 'none'; frame-ancestors 'none'"
+)
+
+
+@dataclass(frozen=True)
+class Refusal(Exception):
+    """A request that is answered here, with a sentence that tells nothing about the inside."""
+
+    status: int
+    sentence: str
+    headers: tuple[tuple[bytes, bytes], ...] = ()
+
+
+class Guard:
+    """The outermost ASGI app. `stopping` ends idle streams; `answering` counts requests that are being answered."""
+
+    def __init__(self, app: AsgiApp, settings: Settings, metrics: Metrics) -> None:
+        self._app = app
+        self._settings = settings
+        self._metrics = metrics
+        self._buckets = Buckets(settings.rate_per_minute, settings.rate_burst)
+        self.stopping = asyncio.Event()
+        self.answering = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return await self._app(scope, receive, send)
+        respond = _Response(send, foreign=self._foreign(scope))
+        try:
+            self._admit(scope)
+            body = await self._body(scope, receive)
+        except Refusal as refusal:
+            self._metrics.refused[refusal.status] += 1
+            event("refused", level="warning", status=refusal.status, path=scope["path"][:200])
+            return await respond.refuse(refusal)
+        if HEARTBEAT.fullmatch(scope["path"]):
+            return await self._until_stopping(scope, body, respond)
+        self.answering += 1
+        try:
+            await self._app(scope, body, respond)
+        finally:
+            self.answering -= 1
+
+    def _admit(self, scope: Scope) -> None:
+        """Raise Refusal unless this request may go on."""
+        path, method = scope["path"], scope["method"]
+        reading = method in ("GET", "HEAD")
+        allowed = READ if reading else WRITE if method == "POST" else None
+        # Two dots never reach the app's file routes, however they were encoded.
+        if ".." in path or not (allowed and allowed.fullmatch(path)):
+            known = READ.fullmatch(path) or WRITE.fullmatch(path)
+            raise Refusal(405, "This method is not allowed here.") if known else Refusal(404, "There is nothing here.")
+        if reading:
+            return
+        if self._foreign(scope):
+            raise Refusal(403, "Requests from other sites are not accepted.")
+        if not _header(scope, b"content-type").lower().startswith("application/json"):
+            raise Refusal(415, "Only JSON is accepted here.")
+        if WORK.fullmatch(path):
+            self._take_token(scope)
+
+    def _take_token(self, scope: Scope) -> None:
+        peer = scope["client"][0] if scope.get("client") else ""
+        client = client_of(_headers(scope, b"x-forwarded-for"), peer)
+        if wait := self._buckets.take(client):
+            sentence = f"You are sending messages too quickly. Please wait {wait} seconds."
+            raise Refusal(429, sentence, ((b"retry-after", str(wait).encode()),))
+
+    def _foreign(self, scope: Scope) -> bool:
+        origin = _header(scope, b"origin")
+        if not origin or origin in self._settings.allowed_origins:
+            return False
+        return urlsplit(origin).netloc.lower() != _header(scope, b"host").lower() or not urlsplit(origin).netloc
+
+    async def _body(self, scope: Scope, receive: Receive) -> Receive:
+        """The request's body, read whole within its limits of size and time, as a `receive` for the app."""
+        if scope["method"] != "POST":
+            return receive
+        most = self._settings.max_body_bytes
+        length = _header(scope, b"content-length")
+        if length.isdigit() and int(length) > most:
+            raise Refusal(413, "This conversation is too long to send. Start a new one.", CLOSE)
+        body = bytearray()
+        try:
+            async with asyncio.timeout(self._settings.body_seconds):
+                while True:
+                    message = await receive()
+                    if message["type"] == "http.disconnect":
+                        return _replay(bytes(body), receive, gone=True)
+                    body += message.get("body", b"")
+                    if len(body) > most:
+                        raise Refusal(413, "This conversation is too long to send. Start a new one.", CLOSE)
+                    if not message.get("more_body", False):
+                        return _replay(bytes(body), receive)
+        except TimeoutError:
+            raise Refusal(408, "The request took too long to arrive.", CLOSE) from None
+
+    async def _until_stopping(self, scope: Scope, receive: Receive, respond: _Response) -> None:
+        """Run a stream that has no end of its own, until it ends or the server stops."""
+        serving = asyncio.ensure_future(self._app(scope, receive, respond))
+        stopping = asyncio.ensure_future(self.stopping.wait())
+        try:
+            await asyncio.wait((serving, stopping), return_when=asyncio.FIRST_COMPLETED)
+            if not serving.done():
+                serving.cancel()
+                await asyncio.wait((serving,), timeout=1)
+                await respond.finish()
+            elif not serving.cancelled() and serving.exception():
+                raise serving.exception() or RuntimeError
+        finally:
+            stopping.cancel()
+            serving.cancel()
+
+
+CLOSE = ((b"connection", b"close"),)
+
+
+def _headers(scope: Scope, name: bytes) -> list[str]:
+    return [value.decode("latin-1") for key, value in scope["headers"] if key == name]
+
+
+def _header(scope: Scope, name: bytes) -> str:
+    return next(iter(_headers(scope, name)), "")
+
+
+def _replay(body: bytes, receive: Receive, gone: bool = False) -> Receive:
+    messages: Iterable[Message] = iter(
+        [] if gone else [{"type": "http.request", "body": body, "more_body": False}]
+    )
+
+    async def replay() -> Message:
+        for message in messages:
+            return message
+        return {"type": "http.disconnect"} if gone else await receive()
+
+    return replay
+
+
+class _Response:
+    """The `send` given to the app: adds the security headers, and to pages a nonce for their scripts."""
+
+    def __init__(self, send: Send, foreign: bool) -> None:
+        self._send = send
+        self._foreign = foreign
+        self._nonce = ""
+        self._held: Message | None = None
+        self._page = bytearray()
+        self._state = "new"
+
+    async def __call__(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            return await self._start(message)
+        if self._held is None:
+            self._state = "open" if message.get("more_body") else "done"
+            return await self._send(message)
+        self._page += message.get("body", b"")
+        if not message.get("more_body"):
+            await self._send_page()
+
+    async def _start(self, message: Message) -> None:
+        self._state = "open"
+        drop = {b"server", b"content-security-policy"}
+        # Gradio's CORS reflects any origin; nobody but the page itself has business with the answers.
+        headers = [(k, v) for k, v in message.get("headers", []) if k not in drop and not k.startswith(b"access-control")]
+        self._nonce = secrets.token_urlsafe(16)
+        policy = POLICY.format(nonce=self._nonce).encode()
+        message["headers"] = [*headers, *HEADERS, (b"content-security-policy", policy)]
+        if any(k == b"content-type" and v.startswith(b"text/html") for k, v in headers):
+            self._held = message
+        else:
+            await self._send(message)
+
+    async def _send_page(self) -> None:
+        """The page that was held back, with the nonce in its scripts."""
+        assert self._held is not None
+        body = bytes(self._page).replace(b"<script", f'<script nonce="{self._nonce}"'.encode())
+        headers = [(k, v) for k, v in self._held["headers"] if k not in (b"content-length", b"etag")]
+        self._held["headers"] = [*headers, (b"content-length", str(len(body)).encode()), (b"cache-control", b"no-store")]
+        await self._send(self._held)
+        self._held, self._state = None, "done"
+        await self._send({"type": "http.response.body", "body": body})
+
+    async def refuse(self, refusal: Refusal) -> None:
+        """Answer with a refusal. `detail` is where Gradio's page looks for the sentence."""
+        body = json.dumps({"detail": refusal.sentence}).encode()
+        headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+        await self({"type": "http.response.start", "status": refusal.status, "headers": [*headers, *refusal.headers]})
+        await self({"type": "http.response.body", "body": body})
+
+    async def finish(self) -> None:
+        """End a stream that was cut short, so that the connection closes in order."""
+        if self._state == "open" and self._held is None:
+            self._state = "done"
+            await self._send({"type": "http.response.body", "body": b"", "more_body": False})

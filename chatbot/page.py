@@ -1,0 +1,214 @@
+"""The page: one Gradio Blocks that holds no conversation; what it shows lives in the visitor's browser."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from chatbot.answers import Answerer, Update
+from chatbot.conversation import until_question
+from chatbot.logs import event
+from chatbot.settings import Settings
+
+ASSETS = Path(__file__).parent / "assets"
+TINY = "Tiny demo model, often wrong"
+
+Outputs = tuple[Any, Any, Any]
+
+
+def build(answerer: Answerer) -> gr.Blocks:
+    """The page over an answerer. The order of its events is an interface: an open page calls them by number."""
+    settings = answerer.settings
+    with gr.Blocks(title=settings.title, fill_height=True, analytics_enabled=False) as blocks:
+        with gr.Sidebar(open=True, width=288, elem_id="sidebar", label="Conversations"):
+            fresh = gr.Button("New conversation", elem_id="fresh", variant="secondary", size="md")
+            gr.HTML('<nav id="conversations" aria-label="Conversations"></nav>')
+            wishes = _visitor_controls(answerer)
+        gr.HTML(_header(answerer), elem_id="top")
+        chatbot = _chatbot(settings)
+        notice = gr.HTML(_notice("idle"), elem_id="notice")
+        again = gr.Button("Try again", elem_id="again", size="sm", variant="secondary")
+        box = _box(settings)
+        load = gr.Button("Show the conversation", elem_id="load")
+
+        talk = _Talk(answerer, [name for name, _ in wishes])
+        controls = [control for _, control in wishes]
+        outputs = [chatbot, box, notice]
+        quiet: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
+        running: dict[str, Any] = {**quiet, "concurrency_limit": None, "outputs": outputs, "js": _call("began")}
+
+        # The question appears at once, by the browser alone; then the server is asked.
+        asked = box.submit(None, [box, chatbot], [box, chatbot], js=_call("ask"), **quiet)
+        chosen = chatbot.example_select(_example, [chatbot], [chatbot], **quiet)
+        answers = [
+            asked.then(talk.answer, [chatbot, *controls], **running),
+            chosen.then(talk.answer, [chatbot, *controls], **running),
+            chatbot.retry(talk.retry, [chatbot, *controls], **running),
+            chatbot.edit(talk.edit, [chatbot, *controls], **running),
+            again.click(talk.again, [chatbot, *controls], **running),
+        ]
+        for answer in answers:
+            answer.then(None, [notice], [box, notice], js=_call("settled"), **quiet)
+        box.stop(None, None, None, cancels=answers, **quiet).then(
+            None, [notice], [box, notice], js=_call("stopped"), **quiet
+        )
+        chatbot.like(talk.like, [chatbot], None, **quiet)
+        # Everything from here on happens in the browser alone.
+        chatbot.change(None, [chatbot], None, js=_call("keep"), **quiet)
+        chatbot.clear(None, None, [chatbot, notice], js=_call("fresh"), **quiet)
+        fresh.click(None, None, [chatbot, notice], js=_call("fresh"), **quiet)
+        load.click(None, None, [chatbot, notice], js=_call("shown"), **quiet)
+        blocks.load(None, None, [chatbot, notice], js=_call("shown"), **quiet)
+        gr.api(talk.chat, api_name="chat", concurrency_limit=None)
+    blocks.queue(max_size=None, default_concurrency_limit=None, status_update_rate="auto")
+    blocks.run_history = False
+    blocks.max_threads = 500
+    return blocks
+
+
+def _call(function: str) -> str:
+    """A call of a function of assets/chat.js as the `js` of an event; a module, so it needs no global and no order."""
+    return f"async (...values) => (await import('/page/chat.js')).{function}(...values)"
+
+
+def _header(answerer: Answerer) -> str:
+    settings, backend = answerer.settings, answerer.backend
+    tiny = f'<span class="tiny">{TINY}</span>' if backend.tiny else ""
+    return (
+        f'<header><h1>{html.escape(settings.title)}</h1>'
+        f'<p class="model"><span class="name">{html.escape(backend.model or backend.name)}</span>{tiny}</p>'
+        '<button id="dark" type="button" aria-label="Switch between light and dark"></button></header>'
+        '<div id="banner" role="alert" hidden></div>'
+    )
+
+
+def _chatbot(settings: Settings) -> gr.Chatbot:
+    return gr.Chatbot(
+        elem_id="chat",
+        label="Conversation",
+        show_label=False,
+        container=False,
+        scale=1,
+        height="100%",
+        layout="bubble",
+        editable="user",
+        buttons=["copy"],
+        allow_tags=False,
+        sanitize_html=True,
+        group_consecutive_messages=False,
+        placeholder=f'<div class="empty"><h2>{html.escape(settings.title)}</h2>'
+        f"<p>{html.escape(settings.tagline)}</p></div>",
+        examples=[{"text": example} for example in settings.examples],
+    )
+
+
+def _box(settings: Settings) -> gr.Textbox:
+    return gr.Textbox(
+        elem_id="box",
+        label="Message",
+        show_label=False,
+        container=False,
+        placeholder="Write a message",
+        lines=1,
+        max_lines=8,
+        max_length=settings.max_input_chars,
+        autofocus=True,
+        submit_btn=True,
+        stop_btn=False,
+    )
+
+
+def _visitor_controls(answerer: Answerer) -> list[tuple[str, Any]]:
+    """A control for each setting that a visitor may change, by name."""
+    ours, found = answerer.settings, []
+    if not ours.visitor_settings:
+        return []
+    with gr.Accordion("Settings", open=False, elem_id="wishes"):
+        if "model" in ours.visitor_settings:
+            choices = [answerer.backend.model, *ours.models]
+            found.append(("model", gr.Dropdown(choices, value=choices[0], label="Model")))
+        if "temperature" in ours.visitor_settings:
+            found.append(("temperature", gr.Slider(0, 2, ours.temperature, step=0.1, label="Temperature")))
+        if "max_tokens" in ours.visitor_settings:
+            slider = gr.Slider(1, ours.max_tokens, ours.max_tokens, step=1, label="Longest answer, in tokens")
+            found.append(("max_tokens", slider))
+        if "system_prompt" in ours.visitor_settings:
+            found.append(("system_prompt", gr.Textbox(ours.system_prompt, label="System prompt", lines=3)))
+    return found
+
+
+def _notice(state: str, sentence: str = "") -> str:
+    """The line between conversation and box; read out by screen readers, and read back by the page's script."""
+    return f'<p role="status" data-state="{state}">{html.escape(sentence)}</p>'
+
+
+def _example(history: list[Any], example: gr.SelectData) -> list[Any]:
+    return [*history, {"role": "user", "content": example.value["text"]}]
+
+
+class _Talk:
+    """The page's calls on the answerer."""
+
+    def __init__(self, answerer: Answerer, wishes: list[str]) -> None:
+        self._answerer = answerer
+        self._wishes = wishes
+
+    async def answer(self, history: list[Any], *values: Any) -> AsyncGenerator[Outputs, None]:
+        """The answer to the last question."""
+        writing = gr.Textbox(submit_btn=False, stop_btn=True)
+        wishes = dict(zip(self._wishes, values, strict=False))
+        async with aclosing(self._answerer.answer(history, wishes)) as updates:
+            async for update in updates:
+                yield _shown(history, update), writing, _notice(update.state, update.notice)
+                writing = gr.skip()
+
+    async def retry(self, history: list[Any], data: gr.RetryData, *values: Any) -> AsyncGenerator[Outputs, None]:
+        """Another answer to the question before the chosen answer."""
+        index = data.index[0] if isinstance(data.index, tuple) else data.index
+        async with aclosing(self.answer(until_question(history, index), *values)) as outputs:
+            async for output in outputs:
+                yield output
+
+    async def edit(self, history: list[Any], data: gr.EditData, *values: Any) -> AsyncGenerator[Outputs, None]:
+        """The answer to a question that was rewritten; what followed it is dropped."""
+        index = data.index[0] if isinstance(data.index, tuple) else data.index
+        edited = [*history[:index], {"role": "user", "content": str(data.value)}]
+        async with aclosing(self.answer(edited, *values)) as outputs:
+            async for output in outputs:
+                yield output
+
+    async def again(self, history: list[Any], *values: Any) -> AsyncGenerator[Outputs, None]:
+        """Another try at the last question."""
+        async with aclosing(self.answer(until_question(history, len(history) - 1), *values)) as outputs:
+            async for output in outputs:
+                yield output
+
+    def like(self, history: list[Any], data: gr.LikeData) -> None:
+        """Log what a visitor thinks of an answer; which one and how it was made, not what it says."""
+        index = data.index[0] if isinstance(data.index, tuple) else data.index
+        liked = "liked" if data.liked is True else "disliked" if data.liked is False else "withdrawn"
+        backend = self._answerer.backend
+        self._answerer.metrics.feedback[liked] += 1
+        event("feedback", feedback=liked, message=index, messages=len(history),
+              backend=backend.name, model=backend.model)  # fmt: skip
+
+    async def chat(self, message: str, history: list[dict[str, Any]] | None = None) -> AsyncGenerator[str, None]:
+        """Ask one question, after an optional history of {"role", "content"}; streams the answer so far."""
+        turns = [*(history or []), {"role": "user", "content": message}]
+        async with aclosing(self._answerer.answer(turns)) as updates:
+            async for update in updates:
+                if update.state == "failed":
+                    raise gr.Error(update.notice, print_exception=False)
+                if update.text:
+                    yield update.text
+
+
+def _shown(history: list[Any], update: Update) -> list[Any]:
+    if update.text or update.state in ("waiting", "writing"):
+        return [*history, {"role": "assistant", "content": update.text}]
+    return history
