@@ -14,6 +14,7 @@ from emulator.listener import Listener
 from emulator.loops.runner import Runner
 from emulator.loops.table import LOOPS
 from emulator.server import FrontDoor
+from emulator.state import moto
 from emulator.state.store import Config, Store
 from emulator.state.targets import Targets
 
@@ -30,6 +31,7 @@ class Emulator:
 
     def __init__(self, folder: Path, config: Config | None = None) -> None:
         self.started = time.time()
+        moto.reset()
         self.store = Store(folder, config)
         self._ready = False
         mounts = {prefix: make(self.store) for prefix, make in MOUNTS.items()}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import logging
 import socket
 import threading
@@ -63,16 +62,3 @@ def _raw_path(application: WSGIApplication) -> WSGIApplication:
         return application(environ, start_response)
 
     return served
-
-
-def is_free(port: int) -> bool:
-    """Whether a listener could have this port now."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((_IPV4, port))
-        except OSError as error:
-            if error.errno in (errno.EADDRINUSE, errno.EACCES):
-                return False
-            raise
-        return True

@@ -1,7 +1,17 @@
-"""Which module answers for which service: whatever is not here is moto's alone."""
+"""Which module answers for which service, and what is mounted beside AWS's API; whatever is not here is moto's."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
 from emulator.control.operation import Operation
+from emulator.state.store import Store
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIApplication
 
 SERVICES: dict[str, dict[str, Operation]] = {}
+
+# By path prefix, for requests that are not signed as AWS's SDKs do; each is made once, when the emulator starts.
+MOUNTS: dict[str, Callable[[Store], WSGIApplication]] = {}

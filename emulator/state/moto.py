@@ -7,6 +7,7 @@ import io
 import json
 import os
 import threading
+import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
@@ -26,6 +27,7 @@ from moto.core.routing import get_service_router
 from moto.core.serialize import get_serializer_class
 from moto.core.utils import get_service_model
 from moto.iam.models import get_account_id_from
+from moto.moto_api._internal import moto_api_backend
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from werkzeug.exceptions import HTTPException
 
@@ -33,6 +35,9 @@ from emulator.state.call import Answer, AwsError
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
+
+# An error that botocore's model does not list is answered all the same, as AWS does with its common errors.
+warnings.filterwarnings("ignore", message=r"Exception\(.*\) with code .* does not match an error shape")
 
 ACCOUNT = DEFAULT_ACCOUNT_ID
 LOCK = threading.RLock()
@@ -146,6 +151,11 @@ class _CaseInsensitive(dict[str, str]):
 
     def __getitem__(self, key: str) -> str:
         return super().__getitem__(key.lower())
+
+
+def reset() -> None:
+    """Forgets everything: moto's tables belong to the process, and one emulator may follow another in it."""
+    moto_api_backend.reset()
 
 
 def application() -> DomainDispatcherApplication:
