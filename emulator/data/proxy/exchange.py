@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import h11
 
 from .answers import Answer, Headers, http_date, page
-from .hop import Hop, end_to_end, wants_websocket
+from .hop import RESPONSE_LIMIT, Hop, end_to_end, head_size, wants_websocket
 from .metrics import Meter
 from .targets import LiveTarget
 from .wire import IdleTimeout, Wire
@@ -150,6 +150,8 @@ class Exchange:
         while True:
             event = await upstream.next()
             if isinstance(event, h11.Response):
+                if head_size(event) > RESPONSE_LIMIT:
+                    raise h11.RemoteProtocolError("the response's head is too large")
                 return event
             if isinstance(event, h11.InformationalResponse):
                 if event.status_code == 101:

@@ -61,6 +61,11 @@ class Hop:
         return bytes(self.http.trailing_data[0])
 
 
+def head_size(message: h11.Request | h11.Response) -> int:
+    """About the bytes of a message's header lines: h11 limits only a head that came in more than one read."""
+    return sum(len(name) + len(value) + 4 for name, value in message.headers)
+
+
 def end_to_end(message: h11.Request | h11.Response | h11.InformationalResponse) -> Headers:
     """The headers that pass: without the hop-by-hop ones and those that Connection names."""
     dropped = _HOP_BY_HOP

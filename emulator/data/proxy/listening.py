@@ -52,7 +52,8 @@ class OpenListener:
 
     @property
     def port(self) -> int:
-        return self.config.port
+        """The configured port; for port 0, the one that the system chose."""
+        return self.config.port or (self._socket.getsockname()[1] if self._socket else 0)
 
     @property
     def idle_timeout(self) -> float:
@@ -92,7 +93,7 @@ class OpenListener:
             return
         self._socket, self._trouble = listening, ""
         asyncio.get_running_loop().add_reader(listening, self._accept)
-        self._emit(Bound(self.config.arn, self.config.host, self.config.port))
+        self._emit(Bound(self.config.arn, self.config.host, self.port))
 
     def close(self) -> None:
         """Close the port; what is being answered is answered to its end."""

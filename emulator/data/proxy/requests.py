@@ -11,7 +11,7 @@ import time
 import h11
 
 from .answers import Answer, page
-from .hop import LINE_LIMIT, end_to_end, values, wants_websocket
+from .hop import LINE_LIMIT, REQUEST_LIMIT, end_to_end, head_size, values, wants_websocket
 from .routing import Asked
 
 _MOST_FORWARDERS = 30
@@ -27,7 +27,8 @@ def refusal(request: h11.Request) -> Answer | None:
         return page(505, close=True)
     if len(request.target) > LINE_LIMIT:
         return page(414, close=True)
-    if any(len(name) + len(value) > LINE_LIMIT for name, value in request.headers):
+    too_long = any(len(name) + len(value) > LINE_LIMIT for name, value in request.headers)
+    if too_long or head_size(request) > REQUEST_LIMIT:
         return page(400, close=True)
     if request.method in (b"TRACE", b"CONNECT"):
         return page(405, close=True)
