@@ -59,7 +59,6 @@ def create(settings: Settings, backend: Backend | None = None) -> Application:
         page.build(answerer),
         path="/",
         theme=theme(),
-        css_paths=[page.ASSETS / "page.css"],
         show_error=False,
         footer_links=[],
         run_history=False,
@@ -68,7 +67,7 @@ def create(settings: Settings, backend: Backend | None = None) -> Application:
         pwa=False,
         favicon_path=str(page.ASSETS / "favicon.svg"),
     )
-    return Application(Guard(app, settings, metrics), metrics, answerer)
+    return Application(Guard(app, settings, metrics, page.HEAD), metrics, answerer)
 
 
 class _Assets(StaticFiles):

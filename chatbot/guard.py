@@ -60,8 +60,9 @@ class Refusal(Exception):
 class Guard:
     """The outermost ASGI app. `stopping` ends idle streams; `answering` counts requests that are being answered."""
 
-    def __init__(self, app: AsgiApp, settings: Settings, metrics: Metrics) -> None:
+    def __init__(self, app: AsgiApp, settings: Settings, metrics: Metrics, head: bytes = b"") -> None:
         self._app = app
+        self._head = head
         self._settings = settings
         self._metrics = metrics
         self._buckets = Buckets(settings.rate_per_minute, settings.rate_burst)
@@ -71,7 +72,7 @@ class Guard:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return await self._app(scope, receive, send)
-        respond = _Response(send, foreign=self._foreign(scope))
+        respond = _Response(send, self._head)
         try:
             self._admit(scope)
             body = await self._body(scope, receive)
@@ -185,9 +186,9 @@ def _replay(body: bytes, receive: Receive, gone: bool = False) -> Receive:
 class _Response:
     """The `send` given to the app: adds the security headers, and to pages a nonce for their scripts."""
 
-    def __init__(self, send: Send, foreign: bool) -> None:
+    def __init__(self, send: Send, head: bytes) -> None:
         self._send = send
-        self._foreign = foreign
+        self._head = head
         self._nonce = ""
         self._held: Message | None = None
         self._page = bytearray()
@@ -217,9 +218,10 @@ class _Response:
             await self._send(message)
 
     async def _send_page(self) -> None:
-        """The page that was held back, with the nonce in its scripts."""
+        """The page that was held back, with the nonce in its scripts and our own part of its head."""
         assert self._held is not None
         body = bytes(self._page).replace(b"<script", f'<script nonce="{self._nonce}"'.encode())
+        body = body.replace(b"</head>", self._head + b"</head>", 1)
         headers = [(k, v) for k, v in self._held["headers"] if k not in (b"content-length", b"etag")]
         self._held["headers"] = [*headers, (b"content-length", str(len(body)).encode()), (b"cache-control", b"no-store")]
         await self._send(self._held)

@@ -16,6 +16,8 @@ from chatbot.logs import event
 from chatbot.settings import Settings
 
 ASSETS = Path(__file__).parent / "assets"
+# In the page itself: handed to Gradio, styles are rewritten (rules in media queries lost) and come after the first paint.
+HEAD = b'<link rel="stylesheet" href="/page/page.css"><link rel="modulepreload" href="/page/chat.js">'
 TINY = "Tiny demo model, often wrong"
 
 Outputs = tuple[Any, Any, Any]
@@ -24,7 +26,7 @@ Outputs = tuple[Any, Any, Any]
 def build(answerer: Answerer) -> gr.Blocks:
     """The page over an answerer. The order of its events is an interface: an open page calls them by number."""
     settings = answerer.settings
-    with gr.Blocks(title=settings.title, fill_height=True, analytics_enabled=False) as blocks:
+    with gr.Blocks(title=settings.title, fill_height=True, fill_width=True, analytics_enabled=False) as blocks:
         with gr.Sidebar(open=True, width=288, elem_id="sidebar", label="Conversations"):
             fresh = gr.Button("New conversation", elem_id="fresh", variant="secondary", size="md")
             gr.HTML('<nav id="conversations" aria-label="Conversations"></nav>')

@@ -83,7 +83,8 @@ export function fresh() {
 
 /** What the page shows of the current conversation. */
 export function shown() {
-  setTimeout(() => $("#box textarea")?.focus());
+  setTimeout(closeList);
+  if (!narrow()) setTimeout(() => $("#box textarea")?.focus()); // on a phone it would open the keyboard
   const messages = store.get(current)?.messages ?? [];
   // A page that was closed or lost its server in the middle of an answer: offer to go on.
   const unanswered = messages.at(-1)?.role === "user";
@@ -165,17 +166,42 @@ async function watch() {
 
 function keys(event) {
   const area = $("#box textarea");
-  if (event.key === "Escape" && answering) {
+  const edited = event.target.closest(".edit-textarea");
+  if (edited && (event.key === "Escape" || (event.key === "Enter" && !event.shiftKey))) {
+    event.preventDefault();
+    const name = event.key === "Enter" ? "Submit" : "Cancel";
+    $(`#chat .message-buttons button[aria-label="${name}"]`)?.click();
+    area.focus();
+  } else if (event.key === "Escape" && answering) {
     event.preventDefault();
     stop();
   } else if (event.key === "ArrowUp" && event.target === area && !area.value && !answering) {
-    const edits = document.querySelectorAll('#chat .user-row button[aria-label="Edit"], #chat .user button[title="Edit"]');
-    const last = [...edits].at(-1);
+    const last = [...document.querySelectorAll('#chat button[aria-label="Edit"]')].at(-1);
     if (last) {
       event.preventDefault();
       last.click();
+      setTimeout(() => $("#chat .edit-textarea")?.focus(), 50);
     }
   }
+}
+
+/** Names and roles that Gradio's components leave out, for screen readers. */
+function tidy() {
+  $("#box .submit-button")?.setAttribute("aria-label", "Send");
+  $("#box .stop-button")?.setAttribute("aria-label", "Stop");
+  $("#chat .edit-textarea")?.setAttribute("aria-label", "Edit your message");
+  $("#chat .examples")?.setAttribute("role", "group");
+  $("#chat .examples")?.setAttribute("aria-label", "Examples");
+  $("#chat .placeholder-content")?.removeAttribute("role");
+  $("#sidebar .toggle-button")?.setAttribute("aria-label", "Conversations");
+  $("#sidebar .toggle-button")?.setAttribute("aria-expanded", String(Boolean($("#sidebar.open"))));
+}
+
+const narrow = () => matchMedia("(max-width: 768px)").matches;
+
+/** On a phone the list covers the conversation; it opens on demand only. */
+function closeList() {
+  if (narrow()) $("#sidebar.open .toggle-button")?.click();
 }
 
 function appearance() {
@@ -191,6 +217,8 @@ document.addEventListener("click", (event) => {
   appearance();
 });
 addEventListener("pagehide", flush);
+new MutationObserver(tidy).observe(document.body, { childList: true, subtree: true });
+tidy();
 appearance();
 watch();
 setTimeout(() => list.render(current));
