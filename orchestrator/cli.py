@@ -1,0 +1,255 @@
+"""The command line: every verb, the only place that prints and that ends the program."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.live import Live
+
+from orchestrator import config as configuration
+from orchestrator import view
+from orchestrator.config import CHECKOUT, Config
+from orchestrator.errors import DeployError, Interrupted, LeftOver, Refused
+from orchestrator.runner import Event, Runner
+from orchestrator.site import Outcome
+
+app = typer.Typer(
+    name="orchestrator",
+    help="Deploys a Hugging Face chatbot on Amazon ECS Fargate with blue/green releases.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+secret = typer.Typer(help="The Hugging Face token in Secrets Manager.", no_args_is_help=True)
+app.add_typer(secret, name="secret")
+
+Env = Annotated[str, typer.Option("--env", "-e", help="Environment: environments/NAME.toml.")]
+Sets = Annotated[list[str] | None, typer.Option("--set", metavar="TABLE.KEY=VALUE", help="A setting; beats the file.")]
+Root = Annotated[Path, typer.Option("--root", help="The checkout that is deployed.", show_default=False)]
+Json = Annotated[bool, typer.Option("--json", help="Machine-readable results, alone on standard output.")]
+Refresh = Annotated[bool, typer.Option("--refresh", help="Ask AWS for drift even where nothing changed here.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+
+LOCAL_NEXT = "make status · make logs · make destroy"
+
+
+class Terminal:
+    """One verb's output: people on stdout, or JSON on stdout and people on stderr."""
+
+    def __init__(self, as_json: bool) -> None:
+        self.as_json = as_json
+        self.console = Console(stderr=as_json, highlight=False, soft_wrap=True)
+        self._board = view.Board()
+        self._live: Live | None = None
+
+    def say(self, line: str) -> None:
+        self.console.print(line, markup=False)
+
+    def watch(self, event: Event) -> None:
+        line = self._board.update(event)
+        if self._live is None and line:
+            self.say(line)
+
+    def table(self, data: list[tuple[str, ...]]) -> None:
+        self.console.print(view.rows(data))
+
+    def result(self, value: dict[str, Any]) -> None:
+        if self.as_json:
+            sys.stdout.write(json.dumps(value, indent=2, default=str) + "\n")
+
+    @contextmanager
+    def board(self, runner: Runner) -> Iterator[None]:
+        """Shows the phases live on a terminal; Ctrl-C stops Terraform gracefully instead of us."""
+
+        def interrupt(*_: object) -> None:
+            self.say("interrupted: waits for Terraform to save its state")
+            runner.interrupt()
+
+        before = signal.signal(signal.SIGINT, interrupt)
+        try:
+            if self.console.is_terminal:
+                with Live(self._board, console=self.console, refresh_per_second=8) as self._live:
+                    yield
+            else:
+                yield
+        finally:
+            self._live = None
+            signal.signal(signal.SIGINT, before)
+
+
+@contextmanager
+def errors(terminal: Terminal) -> Iterator[None]:
+    """Ends the program with the exit code and the message of an error of ours."""
+    try:
+        yield
+    except DeployError as error:
+        terminal.console.print("error:", style="bold red", end=" ")
+        terminal.say(error.what)
+        if error.remedy:
+            terminal.say(f"→ {error.remedy}")
+        terminal.result({"error": error.what, "remedy": error.remedy, "exit_code": error.exit_code})
+        raise typer.Exit(error.exit_code) from None
+    except KeyboardInterrupt:
+        terminal.say("interrupted")
+        raise typer.Exit(Interrupted.exit_code) from None
+
+
+def _load(env: str, root: Path, sets: list[str] | None) -> Config:
+    return configuration.load(env, root.resolve(), sets or ())
+
+
+def _run(env: str, sets: list[str] | None, root: Path, as_json: bool, job: Callable[[Runner, Terminal], None]) -> None:
+    terminal = Terminal(as_json)
+    with errors(terminal):
+        config = _load(env, root, sets)
+        job(Runner(config, terminal.watch, terminal.say), terminal)
+
+
+def _outcomes(runner: Runner, outcomes: list[Outcome], **more: Any) -> dict[str, Any]:
+    return {"environment": runner.config.name, "phases": [outcome.as_dict() for outcome in outcomes], **more}
+
+
+@app.command()
+def deploy(
+    env: Env = "local",
+    refresh: Refresh = False,
+    yes: Yes = False,
+    as_json: Json = False,
+    sets: Sets = None,
+    root: Root = CHECKOUT,
+) -> None:
+    """Everything that is not there yet or has changed; the same command goes on after any interruption."""
+
+    def job(runner: Runner, terminal: Terminal) -> None:
+        with terminal.board(runner):
+            outcomes = runner.deploy(refresh=refresh, yes=yes)
+        outputs = runner.outputs()
+        skipped = [outcome.phase for outcome in outcomes if outcome.result == "skipped"]
+        if len(skipped) == len(outcomes):
+            terminal.say(f"no changes: skipped {', '.join(skipped)}")
+        terminal.table(view.farewell(outputs, _next(runner.config)))
+        terminal.result(_outcomes(runner, outcomes, outputs=outputs))
+
+    _run(env, sets, root, as_json, job)
+
+
+@app.command()
+def phase(
+    name: Annotated[str, typer.Argument(help="The phase: see docs/orchestrator.md.")],
+    env: Env = "local",
+    refresh: Refresh = False,
+    yes: Yes = False,
+    as_json: Json = False,
+    sets: Sets = None,
+    root: Root = CHECKOUT,
+) -> None:
+    """One phase alone; what it needs must have been applied."""
+
+    def job(runner: Runner, terminal: Terminal) -> None:
+        with terminal.board(runner):
+            outcomes = runner.phase(name, refresh=refresh, yes=yes)
+        terminal.result(_outcomes(runner, outcomes))
+
+    _run(env, sets, root, as_json, job)
+
+
+@app.command()
+def plan(
+    names: Annotated[list[str] | None, typer.Argument(help="Phases; all when none is named.")] = None,
+    env: Env = "local",
+    refresh: Refresh = False,
+    detailed_exitcode: Annotated[bool, typer.Option(help="Exit code 3 when something would change.")] = False,
+    as_json: Json = False,
+    sets: Sets = None,
+    root: Root = CHECKOUT,
+) -> None:
+    """What a deploy would change, per phase, without changing anything; it asks AWS, with or without --refresh."""
+
+    def job(runner: Runner, terminal: Terminal) -> None:
+        with terminal.board(runner):
+            outcomes = runner.plan(names)
+        terminal.table(view.changes(outcomes))
+        changed = [outcome.phase for outcome in outcomes if outcome.result == "planned"]
+        terminal.say(f"would change: {', '.join(changed)}" if changed else "no changes")
+        terminal.result(_outcomes(runner, outcomes, changed=changed))
+        if detailed_exitcode and changed:
+            raise typer.Exit(3)
+
+    _run(env, sets, root, as_json, job)
+
+
+@app.command()
+def outputs(env: Env = "local", as_json: Json = False, sets: Sets = None, root: Root = CHECKOUT) -> None:
+    """What every phase answered when it was last applied."""
+
+    def job(runner: Runner, terminal: Terminal) -> None:
+        found = runner.outputs()
+        if not terminal.as_json:
+            terminal.table(view.flat(found))
+        terminal.result(found)
+
+    _run(env, sets, root, as_json, job)
+
+
+@app.command()
+def destroy(
+    env: Env = "local", yes: Yes = False, as_json: Json = False, sets: Sets = None, root: Root = CHECKOUT
+) -> None:
+    """Everything down, in reverse order, then a scan of the APIs that shows that nothing is left."""
+
+    def job(runner: Runner, terminal: Terminal) -> None:
+        from orchestrator.tools import leaks
+
+        if not yes:
+            _confirm(f"destroy '{runner.config.prefix}' of environment '{runner.config.name}' with all its data?")
+        with terminal.board(runner):
+            outcomes = runner.destroy()
+        found = leaks.scan(runner.site.aws)
+        terminal.say(f"left over: {len(found)} of {leaks.count()} kinds of resources looked for")
+        terminal.result(_outcomes(runner, outcomes, left=found, kinds_looked_for=leaks.count()))
+        if found:
+            raise LeftOver(
+                "something of this environment is still there:\n  " + "\n  ".join(found),
+                f"run it again: {runner.config.command('destroy')}; what stays was made by someone else",
+            )
+
+    _run(env, sets, root, as_json, job)
+
+
+@app.command()
+def unlock(env: Env = "local", yes: Yes = False, sets: Sets = None, root: Root = CHECKOUT) -> None:
+    """Removes the deploy lock of a machine that is gone; a lock of this machine's dead runs goes by itself."""
+
+    def job(runner: Runner, terminal: Terminal) -> None:
+        if not yes:
+            _confirm("is the run that holds the lock really gone?")
+        holder = runner.site.bucket.force_unlock() if runner.site.bucket.exists() else None
+        terminal.say(f"removed the lock of {holder.get('who')} on {holder.get('host')}" if holder else "not locked")
+
+    _run(env, sets, root, False, job)
+
+
+def _confirm(question: str) -> None:
+    if not sys.stdin.isatty():
+        raise Refused("there is no terminal to ask on", "add --yes")
+    if not typer.confirm(question):
+        raise Refused("not confirmed", "nothing was touched")
+
+
+def _next(config: Config) -> str:
+    if config.name == "local":
+        return LOCAL_NEXT
+    return " · ".join(f"make {verb} ENV={config.name}" for verb in ("status", "logs", "destroy"))
+
+
+def main() -> None:
+    """The program's entry."""
+    app()

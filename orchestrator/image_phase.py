@@ -1,0 +1,105 @@
+"""What the phase ``image`` does: build, push, answer the digest."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from orchestrator.errors import DeployError, ImageFailed
+from orchestrator.site import Answers, Outcome, Site
+from orchestrator.tools import image
+from orchestrator.tools.aws import code, explained
+from orchestrator.tools.terraform_events import Listener, Progress
+
+
+@dataclass(frozen=True)
+class ImageWork:
+    """Its record in the state bucket holds the answer; ECR is asked whether the image is still there."""
+
+    name: str
+
+    def prepare(self, site: Site) -> None:
+        """Nothing to do ahead of its turn."""
+
+    def answer(self, site: Site) -> dict[str, Any] | None:
+        answer = site.record(self.name).get("answer")
+        return dict(answer) if answer else None
+
+    def stale(self, site: Site, needs: Answers) -> str:
+        record = site.record(self.name)
+        answer = record.get("answer")
+        if record.get("status") != "applied" or not answer:
+            return "not applied"
+        if answer["uri"].partition("@")[0] != needs["ecr"]["repository_url"]:
+            return "changed: the repository"
+        if record.get("fingerprint") != self._fingerprint(site):
+            return "changed: the source"
+        return "" if _is_there(site, needs, answer["digest"]) else "the image is gone from the repository"
+
+    def _fingerprint(self, site: Site) -> dict[str, str]:
+        return {"source": _source(site).fingerprint(), "builder": site.config.get("image", "builder")}
+
+    def apply(self, site: Site, needs: Answers, listener: Listener, *, yes: bool) -> Outcome:
+        began = time.monotonic()
+        source = _source(site)
+        builder = image.choose(site.config.get("image", "builder"), site.config.endpoint_url)
+        listener(Progress(0, 1, f"builds ({builder})"))
+        with explained("ecr:GetAuthorizationToken"):
+            ecr = site.aws.client("ecr")
+            built = image.push(
+                source, needs["ecr"]["repository_url"], ecr, builder, lambda line: listener(Progress(0, 1, line))
+            )
+        seconds = time.monotonic() - began
+        site.put_record(
+            self.name,
+            {
+                "status": "applied",
+                "since": datetime.now(UTC).isoformat(timespec="seconds"),
+                "seconds": round(seconds, 1),
+                "fingerprint": self._fingerprint(site),
+                "answer": {"uri": built.uri, "digest": built.digest, "builder": built.builder, "tag": built.tag},
+            },
+        )
+        listener(Progress(1, 1, built.tag))
+        note = f"{built.tag}{'' if built.pushed else ', was there already'}"
+        return Outcome(self.name, "applied" if built.pushed else "unchanged", note, seconds)
+
+    def plan(self, site: Site, needs: Answers, listener: Listener) -> Outcome:
+        why = self.stale(site, needs)
+        return Outcome(self.name, "planned" if why else "unchanged", f"to build: {why}" if why else "no changes")
+
+    def destroy(self, site: Site, needs: Answers, listener: Listener) -> Outcome:
+        """The images go with their repository (``ecr.force_delete``)."""
+        if not site.record(self.name):
+            return Outcome(self.name, "skipped", "there is nothing")
+        site.put_record(self.name, {"status": "destroyed"})
+        return Outcome(self.name, "destroyed", "goes with its repository")
+
+
+def _source(site: Site) -> image.Source:
+    config = site.config
+    return image.Source(
+        (config.root / config.get("image", "context")).resolve(),
+        config.get("image", "dockerfile"),
+        config.get("image", "platform"),
+        config.get("image", "build_args"),
+    )
+
+
+def _is_there(site: Site, needs: Answers, digest: str) -> bool:
+    from botocore.exceptions import ClientError
+
+    name = needs["ecr"]["repository_name"]
+    try:
+        with explained("ecr:DescribeImages"):
+            try:
+                site.aws.client("ecr").describe_images(repositoryName=name, imageIds=[{"imageDigest": digest}])
+            except ClientError as error:
+                if code(error) in ("ImageNotFoundException", "RepositoryNotFoundException"):
+                    return False
+                raise
+    except DeployError as error:
+        raise ImageFailed(str(error), "check the permissions of the credentials") from None
+    return True

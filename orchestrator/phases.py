@@ -1,0 +1,106 @@
+"""The table that *is* the system: which phases there are, what each needs, and what each does.
+
+::
+
+    network ─────────────────────────┐
+    ecr ──► image ───────────────────┴─► ecs ──► pipeline
+"""
+
+from __future__ import annotations
+
+import graphlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from orchestrator.errors import Refused
+from orchestrator.image_phase import ImageWork
+from orchestrator.site import Answers, Outcome, Site
+from orchestrator.stack_phase import StackWork
+from orchestrator.tools.terraform_events import Listener
+
+
+class Work(Protocol):
+    """What a phase can do; ``needs`` are the answers of the phases that it needs, by their names."""
+
+    def prepare(self, site: Site) -> None: ...
+
+    def answer(self, site: Site) -> dict[str, Any] | None: ...
+
+    def stale(self, site: Site, needs: Answers) -> str: ...
+
+    def apply(self, site: Site, needs: Answers, listener: Listener, *, yes: bool) -> Outcome: ...
+
+    def plan(self, site: Site, needs: Answers, listener: Listener) -> Outcome: ...
+
+    def destroy(self, site: Site, needs: Answers, listener: Listener) -> Outcome: ...
+
+
+@dataclass(frozen=True)
+class Phase:
+    """One row: ``needs`` come first, ``about`` is what a reader of the table is told."""
+
+    name: str
+    needs: tuple[str, ...]
+    about: str
+    work: Work = field(repr=False)
+
+
+PHASES: tuple[Phase, ...] = (
+    Phase("network", (), "VPC or an existing one, load balancer, listeners, target groups", StackWork("network")),
+    Phase("ecr", (), "repository of the images", StackWork("ecr")),
+    Phase("image", ("ecr",), "build the chatbot's image, push it, answer its digest", ImageWork("image")),
+    Phase(
+        "ecs",
+        ("network", "ecr", "image"),
+        "cluster, roles, secret, task definition, service, CodeDeploy, alarms",
+        StackWork("ecs", reads=("taskdef.json", "appspec.yaml"), hook="terraform/modules/deployment/hook"),
+    ),
+)
+
+
+def names() -> list[str]:
+    return [phase.name for phase in PHASES]
+
+
+def find(name: str) -> Phase:
+    for phase in PHASES:
+        if phase.name == name:
+            return phase
+    raise Refused(f"there is no phase '{name}'", f"phases: {', '.join(names())}")
+
+
+def sorter(chosen: Iterable[str], *, reverse: bool = False) -> graphlib.TopologicalSorter[str]:
+    """The chosen phases in the order of their needs; reversed, what is needed comes last."""
+    wanted = set(chosen)
+    graph: graphlib.TopologicalSorter[str] = graphlib.TopologicalSorter()
+    for phase in PHASES:
+        if phase.name not in wanted:
+            continue
+        graph.add(phase.name)
+        for need in wanted.intersection(phase.needs):
+            graph.add(*((need, phase.name) if reverse else (phase.name, need)))
+    graph.prepare()
+    return graph
+
+
+def dependants(name: str, chosen: Iterable[str]) -> set[str]:
+    """The chosen phases that need ``name``, directly or through others."""
+    found: set[str] = set()
+    for phase in PHASES:
+        if phase.name in set(chosen) and (name in phase.needs or found.intersection(phase.needs)):
+            found.add(phase.name)
+    return found
+
+
+def answers(site: Site, phase: Phase) -> tuple[Answers, list[str]]:
+    """What the phase's needs answered when they were last applied, and the names of those that never were."""
+    known: dict[str, Mapping[str, Any]] = {}
+    missing = []
+    for need in phase.needs:
+        answer = find(need).work.answer(site)
+        if answer is None:
+            missing.append(need)
+        else:
+            known[need] = answer
+    return known, missing

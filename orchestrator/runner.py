@@ -1,0 +1,235 @@
+"""Runs phases: in the order of their needs, as many at a time as that allows, resumable, one deploy at a time."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from orchestrator import image_phase, phases
+from orchestrator.config import Config
+from orchestrator.errors import DeployError, Interrupted, NotApplied, PhasesFailed
+from orchestrator.phases import Phase
+from orchestrator.site import Outcome, Site
+from orchestrator.tools import image
+from orchestrator.tools.terraform_events import Listener, Progress
+
+
+@dataclass(frozen=True)
+class Event:
+    """What the user may want to see of a phase: ``state`` is waiting, running, or the result of an outcome."""
+
+    phase: str
+    state: str
+    progress: Progress = field(default_factory=Progress)
+    note: str = ""
+    seconds: float = 0.0
+
+
+Watch = Callable[[Event], None]
+
+
+class Runner:
+    """One run of a verb; ``watch`` gets every event, from any thread."""
+
+    def __init__(self, config: Config, watch: Watch, say: Callable[[str], None]) -> None:
+        self.config = config
+        self.site = Site(config, say)
+        self._watch = watch
+        self._yes = False
+        self._refresh = False
+        # Two at a time: an init is hashing a provider of 600 MB.
+        self._inits = ThreadPoolExecutor(max_workers=2, thread_name_prefix="init")
+        self._prepared: dict[str, Future[None]] = {}
+        self._interrupted = threading.Event()
+
+    def deploy(self, *, refresh: bool = False, yes: bool = False) -> list[Outcome]:
+        """Every phase; the outcomes in the table's order."""
+        self._refresh, self._yes = refresh, yes
+        with self._locked("deploy"):
+            self.survey()
+            chosen = phases.names()
+            due = self._due(chosen)
+            self._preflight(due)
+            self._prepare(due)
+            return self._run(chosen, self._apply, "deploy")
+
+    def phase(self, name: str, *, refresh: bool = False, yes: bool = False) -> list[Outcome]:
+        """One phase; a need that was never applied is refused with the command that applies it."""
+        phase = phases.find(name)
+        self._refresh, self._yes = refresh, yes
+        self.survey(create=False)
+        _, missing = phases.answers(self.site, phase)
+        if missing:
+            raise NotApplied(self._first_missing(missing[0]), name, self.config.name)
+        with self._locked(f"phase {name}"):
+            self.survey()
+            due = self._due([name])
+            self._preflight(due)
+            self._prepare(due)
+            return self._run([name], self._apply, f"phase {name}")
+
+    def plan(self, chosen: Iterable[str] | None = None) -> list[Outcome]:
+        """What a deploy would change, without changing anything; a phase whose needs are not applied says so."""
+        self.survey(create=False)
+        wanted = list(chosen or phases.names())
+        if not self.site.bucket.exists():
+            return [Outcome(name, "planned", "everything: nothing is applied yet") for name in wanted]
+        return self._run(wanted, self._plan, "plan")
+
+    def destroy(self) -> list[Outcome]:
+        """Every phase, in reverse order; then the state bucket when it is ours."""
+        if not self.site.bucket.exists():
+            return [Outcome(name, "skipped", "there is nothing") for name in phases.names()]
+        with self._locked("destroy"):
+            self.survey()
+            outcomes = self._run(phases.names(), self._destroy, "destroy", reverse=True)
+            if self.site.bucket.is_ours:
+                self.site.bucket.delete()
+            return outcomes
+
+    def survey(self, *, create: bool = True) -> None:
+        """What is known to be applied, fetched at once."""
+        if create or self.site.bucket.exists():
+            stacks = [phase.name for phase in phases.PHASES if not isinstance(phase.work, image_phase.ImageWork)]
+            self.site.survey(phases.names(), stacks)
+
+    def outputs(self) -> dict[str, Any]:
+        """Every phase's answer, None where it was never applied."""
+        self.survey(create=False)
+        return {phase.name: phase.work.answer(self.site) for phase in phases.PHASES}
+
+    def interrupt(self) -> None:
+        """Ctrl-C: nothing new is begun, what runs saves its state."""
+        self._interrupted.set()
+        self.site.interrupt()
+
+    @contextmanager
+    def _locked(self, verb: str) -> Iterator[None]:
+        self.site.bucket.ensure()
+        taken_over = self.site.bucket.acquire(verb)
+        if taken_over:
+            self.site.say(taken_over)
+        try:
+            yield
+        finally:
+            self._inits.shutdown(wait=True, cancel_futures=True)
+            self.site.bucket.release()
+
+    def _first_missing(self, name: str) -> str:
+        """The phase to run first: the deepest need that was never applied."""
+        _, missing = phases.answers(self.site, phases.find(name))
+        return self._first_missing(missing[0]) if missing else name
+
+    def _due(self, chosen: Iterable[str]) -> list[str]:
+        """The phases that will have something to do, as far as can be known before the first has run."""
+        due: list[str] = []
+        for phase in phases.PHASES:
+            if phase.name not in set(chosen):
+                continue
+            needs, missing = phases.answers(self.site, phase)
+            late = missing or set(phase.needs).intersection(due)
+            if self._refresh or late or phase.work.stale(self.site, needs):
+                due.append(phase.name)
+        return due
+
+    def _preflight(self, due: list[str]) -> None:
+        """Refuses what would only be found out in the middle of the work."""
+        if "image" in due:
+            image.choose(self.config.get("image", "builder"), self.config.endpoint_url)
+        if set(due) - {"image"}:
+            _ = self.site.terraform.program
+
+    def _prepare(self, due: Iterable[str]) -> None:
+        for name in due:
+            self._prepared[name] = self._inits.submit(phases.find(name).work.prepare, self.site)
+
+    def _run(
+        self, chosen: list[str], job: Callable[[Phase, Listener], Outcome], verb: str, *, reverse: bool = False
+    ) -> list[Outcome]:
+        """The scheduler: a failed phase stops those behind it and lets those that run come to their end."""
+        outcomes: dict[str, Outcome] = {}
+        failures: dict[str, DeployError] = {}
+        order = phases.sorter(chosen, reverse=reverse)
+        for name in chosen:
+            self._watch(Event(name, "waiting"))
+        with ThreadPoolExecutor(max_workers=4, thread_name_prefix="phase") as pool:
+            running: dict[Future[Outcome], str] = {}
+            while order.is_active():
+                for name in order.get_ready():
+                    running[pool.submit(self._one, phases.find(name), job)] = name
+                if not running:
+                    break
+                done, _ = wait(running, return_when=FIRST_COMPLETED, timeout=0.2)
+                for future in done:
+                    name = running.pop(future)
+                    try:
+                        outcomes[name] = future.result()
+                        order.done(name)
+                    except DeployError as error:
+                        failures[name] = error
+        self._report(chosen, outcomes, failures, verb)
+        return [outcomes[name] for name in chosen]
+
+    def _one(self, phase: Phase, job: Callable[[Phase, Listener], Outcome]) -> Outcome:
+        began = time.monotonic()
+        if self._interrupted.is_set():
+            raise Interrupted(f"phase '{phase.name}' was not begun")
+        self._watch(Event(phase.name, "running"))
+        try:
+            outcome = job(phase, lambda progress: self._watch(Event(phase.name, "running", progress)))
+        except DeployError as error:
+            self._watch(Event(phase.name, "failed", note=error.what.splitlines()[0], seconds=time.monotonic() - began))
+            raise
+        seconds = time.monotonic() - began
+        self._watch(Event(phase.name, outcome.result, note=outcome.note, seconds=seconds))
+        return outcome
+
+    def _report(
+        self, chosen: list[str], outcomes: Mapping[str, Outcome], failures: dict[str, DeployError], verb: str
+    ) -> None:
+        for name in chosen:
+            if name not in outcomes and name not in failures:
+                self._watch(Event(name, "blocked", note="waits for what failed"))
+        stands = tuple(name for name in chosen if name in outcomes)
+        command = self.config.command(verb)
+        if self._interrupted.is_set() and len(outcomes) < len(chosen):
+            raise Interrupted(
+                f"stopped; state saved and locks released; what stands: {', '.join(stands) or 'nothing new'}",
+                f"go on with: {command}",
+            )
+        if len(chosen) == 1 and failures:
+            raise next(iter(failures.values()))
+        if failures:
+            raise PhasesFailed(failures, stands, command)
+
+    def _apply(self, phase: Phase, listener: Listener) -> Outcome:
+        needs, missing = phases.answers(self.site, phase)
+        if missing:
+            raise NotApplied(missing[0], phase.name, self.config.name)
+        stale = phase.work.stale(self.site, needs)
+        if not stale and not self._refresh:
+            return Outcome(phase.name, "skipped", "nothing changed since its last success")
+        self._prepare_now(phase)
+        return phase.work.apply(self.site, needs, listener, yes=self._yes)
+
+    def _prepare_now(self, phase: Phase) -> None:
+        ahead = self._prepared.get(phase.name)
+        if ahead is not None:
+            ahead.result()
+        else:
+            phase.work.prepare(self.site)
+
+    def _plan(self, phase: Phase, listener: Listener) -> Outcome:
+        needs, missing = phases.answers(self.site, phase)
+        if missing:
+            return Outcome(phase.name, "planned", f"everything: needs {', '.join(missing)}, not applied yet")
+        return phase.work.plan(self.site, needs, listener)
+
+    def _destroy(self, phase: Phase, listener: Listener) -> Outcome:
+        needs, _ = phases.answers(self.site, phase)
+        return phase.work.destroy(self.site, needs, listener)

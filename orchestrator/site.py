@@ -1,0 +1,85 @@
+"""One environment as the phases see it: its settings, its doors to the outside, and what is known to be applied."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from orchestrator.config import Config
+from orchestrator.tools.aws import Aws
+from orchestrator.tools.bucket import Bucket, State
+from orchestrator.tools.terraform import Terraform
+from orchestrator.tools.terraform_events import Change
+
+Answers = Mapping[str, Mapping[str, Any]]
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a phase ended: applied, unchanged, skipped, planned, destroyed, failed or blocked."""
+
+    phase: str
+    result: str
+    note: str = ""
+    seconds: float = 0.0
+    changes: tuple[Change, ...] = field(default=(), repr=False)
+
+    def as_dict(self) -> dict[str, Any]:
+        changes = [{"address": change.address, "action": change.action} for change in self.changes]
+        return {
+            "phase": self.phase,
+            "result": self.result,
+            "note": self.note,
+            "seconds": round(self.seconds, 2),
+            "changes": changes,
+        }
+
+
+class Site:
+    """``say`` gets a line that the user should see whatever else is shown."""
+
+    def __init__(self, config: Config, say: Say) -> None:
+        self.config = config
+        self.say = say
+        self.aws = Aws(config)
+        self.bucket = Bucket(self.aws)
+        self.records: dict[str, dict[str, Any] | None] = {}
+        self.states: dict[str, State | None] = {}
+        self._lock = threading.Lock()
+
+    @cached_property
+    def terraform(self) -> Terraform:
+        return Terraform(self.aws, self.bucket.name)
+
+    def interrupt(self) -> None:
+        """Interrupts what runs. It is called from a signal handler: nothing may be made that is not there yet."""
+        terraform = self.__dict__.get("terraform")
+        if terraform is not None:
+            terraform.interrupt()
+
+    def survey(self, phases: list[str], stacks: list[str]) -> None:
+        """Fetches every record and state at the same time: a no-op deploy is little more than this."""
+        with ThreadPoolExecutor(max_workers=8) as pool:
+            records = {name: pool.submit(self.bucket.record, name) for name in phases}
+            states = {name: pool.submit(self.bucket.state, name) for name in stacks}
+            self.records = {name: future.result() for name, future in records.items()}
+            self.states = {name: future.result() for name, future in states.items()}
+
+    def record(self, phase: str) -> dict[str, Any]:
+        return self.records.get(phase) or {}
+
+    def put_record(self, phase: str, record: dict[str, Any]) -> None:
+        self.bucket.put_record(phase, record)
+        with self._lock:
+            self.records[phase] = record
+
+    def refetch(self, stack: str) -> State | None:
+        state = self.bucket.state(stack)
+        with self._lock:
+            self.states[stack] = state
+        return state

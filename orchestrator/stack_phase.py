@@ -1,0 +1,208 @@
+"""What a phase that is a Terraform stack does."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from orchestrator.errors import DeployError, Refused
+from orchestrator.settings import TABLES
+from orchestrator.site import Answers, Outcome, Site
+from orchestrator.tools import archive, recovery
+from orchestrator.tools.terraform import Stack
+from orchestrator.tools.terraform_events import Listener, Reader
+
+# Replacing one of these takes the chatbot down, or its images or its network away.
+PRECIOUS = frozenset({
+    "aws_codedeploy_deployment_group", "aws_ecr_repository", "aws_ecs_cluster", "aws_ecs_service", "aws_lb",
+    "aws_lb_listener", "aws_lb_target_group", "aws_secretsmanager_secret", "aws_subnet", "aws_vpc",
+})  # fmt: skip
+
+
+@dataclass(frozen=True)
+class StackWork:
+    """``reads``: files outside terraform/ that the HCL reads; ``hook``: the folder of its Lambda function."""
+
+    name: str
+    reads: tuple[str, ...] = ()
+    hook: str = ""
+
+    def prepare(self, site: Site) -> None:
+        """``init``: it depends on no other phase, so it runs ahead of the phase's turn."""
+        site.terraform.init(site.terraform.stack(self.name))
+
+    def answer(self, site: Site) -> dict[str, Any] | None:
+        state = site.states.get(self.name)
+        return state.output if state else None
+
+    def stale(self, site: Site, needs: Answers) -> str:
+        """Why the phase must run; empty when HCL, inputs and state are those of its last success."""
+        record, state = site.record(self.name), site.states.get(self.name)
+        if state is None or state.output is None:
+            return "not applied"
+        if record.get("status") != "applied":
+            return f"its last run did not end well ({record.get('status', 'no record')})"
+        before, now = record.get("fingerprint", {}), self._fingerprint(site, needs)
+        changed = [part for part, value in now.items() if before.get(part) != value]
+        return f"changed: {', '.join(changed)}" if changed else ""
+
+    def _fingerprint(self, site: Site, needs: Answers) -> dict[str, str]:
+        state = site.states.get(self.name)
+        inputs = json.dumps(self._inputs(site, needs), sort_keys=True).encode()
+        return {
+            "HCL": _hcl_hash(site.terraform.stack(self.name), [site.config.root / file for file in self.reads]),
+            "inputs": hashlib.sha256(inputs).hexdigest(),
+            "state": state.identity if state else "",
+        }
+
+    def _inputs(self, site: Site, needs: Answers) -> dict[str, Any]:
+        """The stack's variables: its own table, and what it needs, each under the name of its phase."""
+        config = site.config
+        table = config.table(self.name) if self.name in TABLES else {}
+        values: dict[str, Any] = {key: value for key, value in table.items() if value is not None}
+        values |= {"name": config.prefix, "region": config.region, "tags": config.tags}
+        values |= {name: dict(answer) for name, answer in needs.items()}
+        if self.hook and config.get("ecs", "hook"):
+            values["hook_package"] = self._hook_package(site)
+        return values
+
+    def _hook_package(self, site: Site) -> dict[str, str]:
+        stack = site.terraform.stack(self.name)
+        target = stack.scratch / "hook.zip"
+        digest = archive.pack(site.config.root / self.hook, target)
+        # Relative, so that another checkout plans no change.
+        return {"path": f"../../../{target.relative_to(site.config.root).as_posix()}", "hash": digest}
+
+    def apply(self, site: Site, needs: Answers, listener: Listener, *, yes: bool) -> Outcome:
+        began = time.monotonic()
+        stack = site.terraform.stack(self.name)
+        cut = site.record(self.name).get("status") == "applying"
+        recovery.release_stale_lock(site.bucket, site.terraform, stack, site.say)
+        recovery.push_errored_state(site.terraform, stack, site.say, ours=cut)
+        site.terraform.set_variables(stack, self._inputs(site, needs))
+        site.put_record(self.name, {"status": "applying", "since": _now()})
+        try:
+            reader = self._apply(site, stack, listener, cut=cut, yes=yes)
+        except DeployError as error:
+            recovery.push_errored_state(site.terraform, stack, site.say, ours=True)
+            status = "refused" if isinstance(error, Refused) else "failed"
+            site.put_record(self.name, {"status": status, "since": _now(), "error": str(error)[:2000]})
+            raise
+        site.refetch(self.name)
+        seconds = time.monotonic() - began
+        site.put_record(
+            self.name,
+            {
+                "status": "applied",
+                "since": _now(),
+                "seconds": round(seconds, 1),
+                "fingerprint": self._fingerprint(site, needs),
+            },
+        )
+        result = "applied" if reader.changes or reader.code == 2 else "unchanged"
+        return Outcome(self.name, result, _summary(reader), seconds, tuple(reader.changes))
+
+    def _apply(self, site: Site, stack: Stack, listener: Listener, *, cut: bool, yes: bool) -> Reader:
+        terraform = site.terraform
+        state = site.states.get(self.name)
+        if not cut and not (state and state.managed):
+            # Nothing exists, so nothing can be replaced: planning and applying at once spares seconds.
+            return terraform.apply(stack, listener)
+        planned = terraform.plan(stack, listener)
+        if cut and recovery.adopt(site.aws, terraform, stack, planned, site.say):
+            planned = terraform.plan(stack, listener)
+        if planned.code == 0:
+            return planned
+        if not yes:
+            _refuse_replacement(planned, site.config.command("deploy --yes"))
+        applied = terraform.apply(stack, listener, planned=planned)
+        applied.changes = planned.changes
+        return applied
+
+    def plan(self, site: Site, needs: Answers, listener: Listener) -> Outcome:
+        began = time.monotonic()
+        stack = site.terraform.stack(self.name)
+        site.terraform.init(stack)
+        site.terraform.set_variables(stack, self._inputs(site, needs))
+        reader = site.terraform.plan(stack, listener, keep=False)
+        result = "planned" if reader.code == 2 else "unchanged"
+        return Outcome(self.name, result, _summary(reader), time.monotonic() - began, tuple(reader.changes))
+
+    def destroy(self, site: Site, needs: Answers, listener: Listener) -> Outcome:
+        began = time.monotonic()
+        state = site.states.get(self.name)
+        if (state is None or not state.managed) and site.record(self.name).get("status") != "applying":
+            return Outcome(self.name, "skipped", "there is nothing")
+        stack = site.terraform.stack(self.name)
+        site.terraform.init(stack)
+        recovery.release_stale_lock(site.bucket, site.terraform, stack, site.say)
+        recovery.push_errored_state(site.terraform, stack, site.say, ours=True)
+        site.terraform.set_variables(stack, self._inputs(site, needs))
+        if site.record(self.name).get("status") == "applying":
+            recovery.adopt(site.aws, site.terraform, stack, site.terraform.plan(stack), site.say)
+        reader = site.terraform.destroy(stack, listener)
+        site.refetch(self.name)
+        site.put_record(self.name, {"status": "destroyed", "since": _now()})
+        return Outcome(self.name, "destroyed", f"{reader.done} destroyed", time.monotonic() - began)
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _summary(reader: Reader) -> str:
+    counts: dict[str, int] = {}
+    for change in reader.changes:
+        counts[change.action] = counts.get(change.action, 0) + 1
+    return ", ".join(f"{count} to {action}" for action, count in sorted(counts.items())) or "no changes"
+
+
+def _refuse_replacement(planned: Reader, command: str) -> None:
+    lost = [
+        f"{change.action} {change.address}"
+        for change in planned.changes
+        if change.type in PRECIOUS and change.action in ("replace", "delete")
+    ]
+    if lost:
+        raise Refused(
+            f"this change would take the chatbot down or lose data: {'; '.join(lost)}",
+            f"take the change of settings back, or accept it: {command}",
+        )
+
+
+def _hcl_hash(stack: Stack, more: list[Path]) -> str:
+    """The stack's files, those of every module that it names, directly or not, and what they read."""
+    digest = hashlib.sha256()
+    for folder in sorted(_module_folders(stack.folder)):
+        for file in sorted(folder.rglob("*")):
+            relative = file.relative_to(folder)
+            aside = {"tests", "__pycache__", ".terraform"}.intersection(relative.parts) or file.suffix == ".tfstate"
+            if file.is_file() and not aside:
+                _update(digest, f"{folder.name}/{relative.as_posix()}", file)
+    for file in more:
+        if file.is_file():
+            _update(digest, file.name, file)
+    return digest.hexdigest()
+
+
+def _update(digest: Any, name: str, file: Path) -> None:
+    digest.update(name.encode() + b"\0" + hashlib.sha256(file.read_bytes()).digest())
+
+
+def _module_folders(folder: Path) -> set[Path]:
+    found, queue = {folder}, [folder]
+    while queue:
+        current = queue.pop()
+        for file in current.glob("*.tf"):
+            for source in re.findall(r'source\s*=\s*"(\.{1,2}/[^"]+)"', file.read_text(encoding="utf-8")):
+                module = (current / source).resolve()
+                if module.is_dir() and module not in found:
+                    found.add(module)
+                    queue.append(module)
+    return found

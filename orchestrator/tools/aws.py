@@ -1,0 +1,161 @@
+"""The one door to AWS: makes the clients, says who we are, and hands the same credentials to Terraform.
+
+A loopback endpoint is an emulator: localstack-client's session, the credentials ``test``/``test``. Anything else is
+boto3's own search for credentials. Imported lazily: boto3 costs a third of a second.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+from urllib.parse import urlsplit
+
+from orchestrator.config import Config
+from orchestrator.errors import AwsFailed, BadCredentials, Unreachable
+
+EMULATOR_KEY = "test"
+CREDENTIAL_ERRORS = frozenset({
+    "InvalidClientTokenId", "SignatureDoesNotMatch", "ExpiredToken", "ExpiredTokenException", "AuthFailure",
+    "UnrecognizedClientException", "InvalidAccessKeyId", "RequestExpired",
+})  # fmt: skip
+
+
+class Aws:
+    """Clients of one environment, made once each; safe from any thread."""
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self._clients: dict[str, Any] = {}
+        self._session: Any = None
+        self._account = ""
+        # boto3 sessions are not safe to make clients from in several threads; the clients themselves are.
+        self._lock = threading.RLock()
+
+    def client(self, service: str) -> Any:
+        with self._lock:
+            if service not in self._clients:
+                self._clients[service] = self._make(service)
+            return self._clients[service]
+
+    def _make(self, service: str) -> Any:
+        from botocore.config import Config as BotoConfig
+
+        options: dict[str, Any] = {"retries": {"mode": "standard", "max_attempts": 8}, "connect_timeout": 5}
+        if self.config.endpoint_url:
+            # A bucket as part of the host name would need DNS that only AWS has.
+            options["s3"] = {"addressing_style": "path"}
+        return self._made_session().client(service, config=BotoConfig(**options), **self._endpoint())
+
+    def _made_session(self) -> Any:
+        if self._session is None:
+            self._session = self._local_session() if self.config.endpoint_is_loopback else self._aws_session()
+        return self._session
+
+    def _endpoint(self) -> dict[str, str]:
+        loopback_or_none = self.config.endpoint_is_loopback or not self.config.endpoint_url
+        return {} if loopback_or_none else {"endpoint_url": self.config.endpoint_url}
+
+    def _local_session(self) -> Any:
+        from localstack_client.session import Session
+
+        session = Session(
+            aws_access_key_id=EMULATOR_KEY,
+            aws_secret_access_key=EMULATOR_KEY,
+            aws_session_token=None,
+            region_name=self.config.region,
+            localstack_host=urlsplit(self.config.endpoint_url).netloc,
+        )
+        # Its own mapping lets AWS_ENDPOINT_URL of the shell beat the environment's file; the file was checked.
+        session._service_endpoint_mapping = dict.fromkeys(session._service_endpoint_mapping, self.config.endpoint_url)
+        return session
+
+    def _aws_session(self) -> Any:
+        import boto3
+        from botocore.exceptions import ProfileNotFound
+
+        profile = self.config.get("environment", "profile") or None
+        try:
+            return boto3.Session(profile_name=profile, region_name=self.config.region)
+        except ProfileNotFound:
+            raise BadCredentials(
+                f"the AWS configuration has no profile '{profile}'",
+                f"run: aws configure --profile {profile}, or change environment.profile",
+            ) from None
+
+    def probe(self) -> None:
+        """Refuses a dead endpoint at once, before the SDK's patient retries."""
+        if not self.config.endpoint_url:
+            return
+        parts = urlsplit(self.config.endpoint_url)
+        port = parts.port or (443 if parts.scheme == "https" else 80)
+        try:
+            socket.create_connection((parts.hostname or "", port), timeout=3).close()
+        except OSError as error:
+            start = f"--port {port}" if port != 4566 else ""
+            remedy = (
+                f"start the emulator: python -m emulator start {start}".rstrip()
+                if self.config.endpoint_is_loopback
+                else "check environment.endpoint_url and the network"
+            )
+            raise Unreachable(f"nothing answers at {self.config.endpoint_url} ({error})", remedy) from None
+
+    def account(self) -> str:
+        """The account that the credentials belong to (STS GetCallerIdentity); refused when AWS does not know them."""
+        with self._lock:
+            if not self._account:
+                self.probe()
+                with explained("sts:GetCallerIdentity"):
+                    self._account = self.client("sts").get_caller_identity()["Account"]
+            return self._account
+
+    def environment(self) -> dict[str, str]:
+        """The environment of a subprocess that calls AWS: ours, with endpoint and credentials made plain."""
+        env = {key: value for key, value in os.environ.items() if not key.startswith("TF_")}
+        env |= {"AWS_REGION": self.config.region, "AWS_DEFAULT_REGION": self.config.region}
+        if self.config.endpoint_url:
+            env["AWS_ENDPOINT_URL"] = self.config.endpoint_url
+        else:
+            env.pop("AWS_ENDPOINT_URL", None)
+        if self.config.endpoint_is_loopback:
+            env |= {"AWS_ACCESS_KEY_ID": EMULATOR_KEY, "AWS_SECRET_ACCESS_KEY": EMULATOR_KEY}
+            for name in ("AWS_SESSION_TOKEN", "AWS_PROFILE", "AWS_DEFAULT_PROFILE", "HTTP_PROXY", "http_proxy"):
+                env.pop(name, None)
+            env["AWS_EC2_METADATA_DISABLED"] = "true"
+        elif self.config.get("environment", "profile"):
+            env["AWS_PROFILE"] = self.config.get("environment", "profile")
+        return env
+
+
+def code(error: Exception) -> str:
+    """The error code of a botocore ClientError."""
+    response = getattr(error, "response", None) or {}
+    return str(response.get("Error", {}).get("Code", ""))
+
+
+@contextmanager
+def explained(what: str) -> Iterator[None]:
+    """Turns botocore's errors into ours: who we are, where it is, or what AWS said."""
+    from botocore.exceptions import (
+        BotoCoreError,
+        ClientError,
+        EndpointConnectionError,
+        NoCredentialsError,
+        PartialCredentialsError,
+    )
+
+    try:
+        yield
+    except (NoCredentialsError, PartialCredentialsError) as error:
+        raise BadCredentials(str(error), "run: aws configure, or set environment.profile") from None
+    except EndpointConnectionError as error:
+        raise Unreachable(str(error), "check the network and environment.endpoint_url") from None
+    except ClientError as error:
+        if code(error) in CREDENTIAL_ERRORS:
+            raise BadCredentials(f"AWS refuses the credentials ({code(error)})", "renew them, then try again") from None
+        raise AwsFailed(f"{what} failed: {error}", "check the permissions of the credentials") from None
+    except BotoCoreError as error:
+        raise AwsFailed(f"{what} failed: {error}", "try again; see: python -m orchestrator doctor") from None

@@ -1,0 +1,230 @@
+"""The state bucket: Terraform's state, our records of what was applied, and the deploy lock."""
+
+from __future__ import annotations
+
+import getpass
+import json
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from orchestrator.errors import AwsFailed, Locked
+from orchestrator.tools import process
+from orchestrator.tools.aws import Aws, code, explained
+
+LOCK = "deploy.lock"
+ABSENT = frozenset({"404", "NoSuchKey", "NoSuchBucket", "NotFound"})
+
+
+@dataclass(frozen=True)
+class State:
+    """What a stack's state says of itself, and its one output."""
+
+    serial: int
+    lineage: str
+    etag: str
+    output: dict[str, Any] | None
+    resources: tuple[dict[str, Any], ...]
+
+    @property
+    def identity(self) -> str:
+        return f"{self.lineage}/{self.serial}/{self.etag}"
+
+    @property
+    def managed(self) -> list[dict[str, Any]]:
+        return [resource for resource in self.resources if resource.get("mode") == "managed"]
+
+
+class Bucket:
+    """The bucket of one environment (``<name>-<environment>-state-<account>-<region>`` unless set)."""
+
+    def __init__(self, aws: Aws) -> None:
+        self._aws = aws
+        self._held = ""
+
+    @property
+    def _s3(self) -> Any:
+        return self._aws.client("s3")
+
+    @property
+    def name(self) -> str:
+        config = self._aws.config
+        own = f"{config.prefix}-{config.name}-state-{self._aws.account()}-{config.region}"
+        return str(config.get("environment", "state_bucket")) or own
+
+    @property
+    def is_ours(self) -> bool:
+        """Whether the bucket is one that we make and may delete."""
+        return not self._aws.config.get("environment", "state_bucket")
+
+    def exists(self) -> bool:
+        from botocore.exceptions import ClientError
+
+        with explained("s3:HeadBucket"):
+            try:
+                self._s3.head_bucket(Bucket=self.name)
+            except ClientError as error:
+                if code(error) in ABSENT:
+                    return False
+                if code(error) == "403":
+                    raise AwsFailed(
+                        f"bucket {self.name} belongs to someone else or may not be read",
+                        "set environment.state_bucket, or ask for s3 permissions on it",
+                    ) from None
+                raise
+        return True
+
+    def ensure(self) -> bool:
+        """Makes the bucket private, versioned and encrypted; whether it was made now."""
+        if self.exists():
+            return False
+        region = self._aws.config.region
+        options = {} if region == "us-east-1" else {"CreateBucketConfiguration": {"LocationConstraint": region}}
+        with explained("s3:CreateBucket"):
+            with suppress(self._s3.exceptions.BucketAlreadyOwnedByYou):
+                self._s3.create_bucket(Bucket=self.name, **options)
+            self._s3.put_public_access_block(
+                Bucket=self.name,
+                PublicAccessBlockConfiguration=dict.fromkeys(
+                    ("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets"), True
+                ),
+            )
+            rule = {"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}
+            self._s3.put_bucket_encryption(Bucket=self.name, ServerSideEncryptionConfiguration={"Rules": [rule]})
+            self._s3.put_bucket_versioning(Bucket=self.name, VersioningConfiguration={"Status": "Enabled"})
+            config = self._aws.config
+            named = {"Application": config.prefix, "ManagedBy": "orchestrator"} | config.tags
+            tags = [{"Key": key, "Value": value} for key, value in named.items()]
+            self._s3.put_bucket_tagging(Bucket=self.name, Tagging={"TagSet": tags})
+        return True
+
+    def read(self, key: str) -> tuple[dict[str, Any], str] | None:
+        """The JSON object at ``key`` and its ETag; None when there is none."""
+        from botocore.exceptions import ClientError
+
+        with explained(f"s3:GetObject {key}"):
+            try:
+                answer = self._s3.get_object(Bucket=self.name, Key=key)
+            except ClientError as error:
+                if code(error) in ABSENT:
+                    return None
+                raise
+            body = answer["Body"].read()
+        try:
+            return json.loads(body or b"{}"), answer["ETag"].strip('"')
+        except json.JSONDecodeError:
+            raise AwsFailed(f"s3://{self.name}/{key} is not JSON", "restore an older version of the object") from None
+
+    def write(self, key: str, value: dict[str, Any], **condition: str) -> str:
+        body = json.dumps(value, indent=2, sort_keys=True).encode()
+        with explained(f"s3:PutObject {key}"):
+            answer = self._s3.put_object(
+                Bucket=self.name, Key=key, Body=body, ContentType="application/json", **condition
+            )
+        return str(answer["ETag"]).strip('"')
+
+    def remove(self, key: str) -> None:
+        with explained(f"s3:DeleteObject {key}"):
+            self._s3.delete_object(Bucket=self.name, Key=key)
+
+    def state(self, stack: str) -> State | None:
+        """The stack's state, read as it lies in S3: a tenth of the time of ``terraform output``."""
+        found = self.read(f"{stack}.tfstate")
+        if found is None:
+            return None
+        document, etag = found
+        output = document.get("outputs", {}).get(stack, {}).get("value")
+        resources = tuple(document.get("resources", ()))
+        return State(document.get("serial", 0), document.get("lineage", ""), etag, output, resources)
+
+    def record(self, phase: str) -> dict[str, Any] | None:
+        found = self.read(f"phases/{phase}.json")
+        return found[0] if found else None
+
+    def put_record(self, phase: str, record: dict[str, Any]) -> None:
+        self.write(f"phases/{phase}.json", record)
+
+    def terraform_lock(self, stack: str) -> dict[str, Any] | None:
+        """Terraform's own lock of the stack's state (S3 backend, use_lockfile)."""
+        found = self.read(f"{stack}.tfstate.tflock")
+        return found[0] if found else None
+
+    def acquire(self, verb: str) -> str:
+        """Takes the deploy lock by a conditional write; a line when a dead run's lock was taken over.
+
+        A lock whose process on this host is gone is released; a living one's, or another host's, is refused.
+        """
+        body = process.identity() | {
+            "who": _user(),
+            "verb": verb,
+            "since": datetime.now(UTC).isoformat(timespec="seconds"),
+        }
+        if self._put_if(body, IfNoneMatch="*"):
+            return ""
+        found = self.read(LOCK)
+        if found is None:
+            return self.acquire(verb)
+        holder, etag = found
+        if holder.get("host") != body["host"] or process.lives(holder):
+            raise Locked(
+                f"{holder.get('who')} on {holder.get('host')} has been running '{holder.get('verb')}' "
+                f"(pid {holder.get('pid')}) since {holder.get('since')}",
+                f"wait for it; if that machine is gone: {self._aws.config.command('unlock')}",
+            )
+        if not self._put_if(body, IfMatch=etag):
+            return self.acquire(verb)
+        return (
+            f"released the lock of a run that is gone: '{holder.get('verb')}' by {holder.get('who')}, "
+            f"pid {holder.get('pid')}, since {holder.get('since')}"
+        )
+
+    def _put_if(self, body: dict[str, Any], **condition: str) -> bool:
+        from botocore.exceptions import ClientError
+
+        try:
+            answer = self._s3.put_object(
+                Bucket=self.name, Key=LOCK, Body=json.dumps(body).encode(), ContentType="application/json", **condition
+            )
+        except ClientError as error:
+            if code(error) in {"PreconditionFailed", "412", "ConditionalRequestConflict", "409", "NoSuchKey"}:
+                return False
+            raise AwsFailed(f"s3:PutObject {LOCK} failed: {error}", "check the permissions") from None
+        self._held = str(answer["ETag"]).strip('"')
+        return True
+
+    def release(self) -> None:
+        """Gives the lock back, unless someone else's stands there by now."""
+        found = self.read(LOCK) if self._held else None
+        if found and found[1] == self._held:
+            self.remove(LOCK)
+        self._held = ""
+
+    def force_unlock(self) -> dict[str, Any] | None:
+        found = self.read(LOCK)
+        if found:
+            self.remove(LOCK)
+        return found[0] if found else None
+
+    def keys(self) -> Iterator[dict[str, Any]]:
+        """Every version and delete marker of every object."""
+        for page in self._s3.get_paginator("list_object_versions").paginate(Bucket=self.name):
+            for entry in [*page.get("Versions", []), *page.get("DeleteMarkers", [])]:
+                yield {"Key": entry["Key"], "VersionId": entry["VersionId"]}
+
+    def delete(self) -> None:
+        """Deletes the bucket with everything in it; only for one that is ours."""
+        with explained("s3:DeleteBucket"):
+            batch = list(self.keys())
+            for start in range(0, len(batch), 1000):
+                self._s3.delete_objects(Bucket=self.name, Delete={"Objects": batch[start : start + 1000]})
+            self._s3.delete_bucket(Bucket=self.name)
+        self._held = ""
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return "someone"

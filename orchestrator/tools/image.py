@@ -1,0 +1,194 @@
+"""Builds the chatbot's image and pushes it to ECR, by a Docker engine or as a bundle; answers its digest.
+
+CodeBuild runs it as it lies in the source, with the standard library and boto3 alone::
+
+    python3 -m orchestrator.tools.image --repository-url "$REPOSITORY_URL" --output imageDetail.json
+
+The tag is the builder and a hash of everything that the build reads, so the same source is built and pushed once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import hashlib
+import json
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from orchestrator.errors import BadDocument, DeployError, ImageFailed, MissingTool
+from orchestrator.tools import bundle, dockerfile, git, process
+from orchestrator.tools.registry import Access, Registry, access
+
+Say = Callable[[str], None]
+NO_ENGINE = "start a Docker engine"
+
+
+@dataclass(frozen=True)
+class Source:
+    """What an image is built from."""
+
+    context: Path
+    file_name: str = "Dockerfile"
+    platform: str = "linux/amd64"
+    arguments: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def file(self) -> Path:
+        return self.context / self.file_name
+
+    def stages(self) -> list[dockerfile.Stage]:
+        try:
+            text = self.file.read_text(encoding="utf-8")
+        except OSError as error:
+            raise BadDocument(f"{self.file} cannot be read: {error.strerror}", "set image.dockerfile") from None
+        return dockerfile.parse(text, self.arguments, self.file_name)
+
+    def inputs(self) -> list[Path]:
+        """The Dockerfile and every file that any of its stages copies from the context."""
+        copies = [copy for stage in self.stages() for copy in stage.copies]
+        return [self.file, *sorted({file for _, file in bundle.files(copies, self.context)})]
+
+    def fingerprint(self) -> str:
+        digest = hashlib.sha256(json.dumps([self.platform, sorted(self.arguments.items())]).encode())
+        for file in self.inputs():
+            mode = b"x" if file.stat().st_mode & 0o100 else b"-"
+            content = hashlib.sha256(file.read_bytes()).digest()
+            digest.update(file.relative_to(self.context).as_posix().encode() + b"\0" + mode + content)
+        return digest.hexdigest()
+
+    def revision(self) -> str:
+        """The commit that the image's content is from, so that an unrelated commit leaves the digest alone."""
+        return git.last_commit_of(self.context, [file.relative_to(self.context).as_posix() for file in self.inputs()])
+
+
+@dataclass(frozen=True)
+class Built:
+    """A pushed image."""
+
+    uri: str
+    digest: str
+    tag: str
+    builder: str
+    pushed: bool
+
+
+def engine_answers() -> bool:
+    """Whether a Docker engine answers."""
+    answer = process.run(["docker", "version", "--format", "{{.Server.Version}}"], timeout=15)
+    return answer.code == 0 and bool(answer.out.strip())
+
+
+def choose(wanted: str, endpoint_url: str) -> str:
+    """``docker`` or ``bundle``; refused when what is wanted cannot be had."""
+    if wanted == "bundle":
+        if not endpoint_url:
+            raise MissingTool("a bundle image runs only on the emulator, not on AWS", f"{NO_ENGINE}, builder docker")
+        return wanted
+    if engine_answers():
+        return "docker"
+    if wanted == "docker":
+        remedy = NO_ENGINE + (', or set image.builder = "bundle"' if endpoint_url else "")
+        raise MissingTool("no Docker engine answers, and image.builder is docker", remedy)
+    if not endpoint_url:
+        raise MissingTool("no Docker engine answers, and AWS cannot run a bundle image", NO_ENGINE)
+    return "bundle"
+
+
+def push(source: Source, repository_url: str, ecr: Any, builder: str, say: Say, revision: str = "") -> Built:
+    """Builds and pushes, unless the registry has an image of the same source already."""
+    tag = f"{builder}-{source.fingerprint()[:16]}"
+    registry_access = access(ecr)
+    # ECR answers repository URLs in AWS's form; the registry itself is where the authorization says.
+    repository = repository_url.partition("/")[2]
+    registry = Registry(registry_access, repository)
+    digest = registry.digest_of(tag)
+    pushed = not digest
+    if pushed:
+        labels = {"dev.chatbot.builder": builder, "org.opencontainers.image.revision": revision or source.revision()}
+        if builder == "bundle":
+            digest = _push_bundle(source, registry, tag, labels, say)
+        else:
+            digest = _push_docker(source, registry, registry_access, f"{repository}:{tag}", labels, say)
+    else:
+        say(f"{tag} is in the registry already")
+    return Built(f"{repository_url}@{digest}", digest, tag, builder, pushed)
+
+
+def _push_bundle(source: Source, registry: Registry, tag: str, labels: dict[str, str], say: Say) -> str:
+    image = bundle.build(source.stages()[-1], source.context, source.platform, labels)
+    for digest, blob in image.blobs.items():
+        sent = registry.push_blob(digest, blob)
+        say(f"{'pushed' if sent else 'has'} {digest[7:19]} ({len(blob):,} bytes)")
+    registry.push_manifest(tag, image.manifest)
+    return image.digest
+
+
+def _push_docker(source: Source, registry: Registry, where: Access, name: str, labels: dict[str, str], say: Say) -> str:
+    reference = f"{where.host}/{name}"
+    command = ["docker", "build", "--file", str(source.file), "--platform", source.platform, "--tag", reference]
+    for flag, pairs in (("--label", labels), ("--build-arg", source.arguments)):
+        for key, value in pairs.items():
+            command += [flag, f"{key}={value}"]
+    say("builds with Docker")
+    _docker([*command, str(source.context)], timeout=3600)
+    user, _, password = base64.b64decode(where.token).decode().partition(":")
+    _docker(["docker", "login", "--username", user, "--password-stdin", where.host], stdin=password)
+    say("pushes")
+    _docker(["docker", "push", "--quiet", reference], timeout=3600)
+    digest = registry.digest_of(name.rpartition(":")[2])
+    if not digest:
+        raise ImageFailed(f"the registry does not know {reference} after the push", "try again")
+    return digest
+
+
+def _docker(command: list[str], *, stdin: str | None = None, timeout: float = 120) -> None:
+    done = process.run(command, stdin=stdin, timeout=timeout)
+    if done.code:
+        last = "\n  ".join((done.err or done.out).strip().splitlines()[-12:])
+        raise ImageFailed(f"{' '.join(command[:2])} failed:\n  {last}", "mend the cause, then run the same command")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command line of CodeBuild: pushes the image of the current folder, writes ``imageDetail.json``."""
+    parser = argparse.ArgumentParser(prog="python3 -m orchestrator.tools.image", description=__doc__.split("\n")[0])
+    parser.add_argument("--repository-url", required=True, help="the repository as ECR names it")
+    parser.add_argument("--builder", choices=("auto", "docker", "bundle"), default="auto")
+    parser.add_argument("--context", type=Path, default=Path(), help="folder of the source (default: here)")
+    parser.add_argument("--dockerfile", default="Dockerfile")
+    parser.add_argument("--platform", default="linux/amd64")
+    parser.add_argument("--build-arg", action="append", default=[], metavar="NAME=VALUE")
+    parser.add_argument("--revision", default="", help="the commit that is built (default: what git says)")
+    parser.add_argument("--output", type=Path, default=Path("imageDetail.json"))
+    options = parser.parse_args(arguments)
+    build_arguments = dict(pair.partition("=")[::2] for pair in options.build_arg)
+    source = Source(options.context.resolve(), options.dockerfile, options.platform, build_arguments)
+    try:
+        built = _push_from_here(source, options)
+    except DeployError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+    options.output.write_text(json.dumps({"ImageURI": built.uri}), encoding="utf-8")
+    print(f"{built.builder} {built.uri}")
+    return 0
+
+
+def _push_from_here(source: Source, options: argparse.Namespace) -> Built:
+    import boto3
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    endpoint = os.environ.get("AWS_ENDPOINT_URL_ECR") or os.environ.get("AWS_ENDPOINT_URL", "")
+    builder = choose(options.builder, endpoint)
+    try:
+        ecr = boto3.client("ecr")
+        return push(source, options.repository_url, ecr, builder, lambda line: print(line), options.revision)
+    except (BotoCoreError, ClientError) as error:
+        raise ImageFailed(f"ECR refused: {error}", "check the role's permissions") from None
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,92 @@
+"""Makes good what a cut run left behind: Terraform's lock, a state that was not saved, resources outside the state."""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Callable
+
+from orchestrator.errors import Locked, TerraformFailed
+from orchestrator.tools import adoption
+from orchestrator.tools.aws import Aws
+from orchestrator.tools.bucket import Bucket
+from orchestrator.tools.terraform import Stack, Terraform, still_running
+from orchestrator.tools.terraform_events import Reader
+
+Say = Callable[[str], None]
+# A create call that was interrupted ends within its time-out; Terraform then saves the state and goes.
+PATIENCE = 180.0  # seconds
+
+
+def release_stale_lock(
+    bucket: Bucket, terraform: Terraform, stack: Stack, say: Say, patience: float = PATIENCE
+) -> bool:
+    """Releases the stack's Terraform lock when its holder was on this host and is gone; whether there was one.
+
+    A Terraform of a dead run that is still at work (it was interrupted and saves its state) is waited for.
+    """
+    deadline = time.monotonic() + patience
+    told = False
+    while lock := bucket.terraform_lock(stack.name):
+        who, since = str(lock.get("Who", "")), lock.get("Created")
+        if who.rpartition("@")[2] != socket.gethostname():
+            raise Locked(
+                f"the state of stack '{stack.name}' is locked by {who} since {since} ({lock.get('Operation')})",
+                f"wait for it; if it is gone: terraform -chdir={stack.folder} force-unlock {lock.get('ID')}",
+            )
+        if not still_running(stack):
+            terraform.force_unlock(stack, str(lock.get("ID")))
+            say(f"{stack.name}: released Terraform's lock of a run that is gone ({who}, since {since})")
+            return True
+        if time.monotonic() > deadline:
+            raise Locked(
+                f"a Terraform on this machine still works on stack '{stack.name}' since {since}", "wait for it"
+            )
+        if not told:
+            say(f"{stack.name}: waits for the Terraform of the run before, which saves its state")
+            told = True
+        time.sleep(0.5)
+    return told
+
+
+def push_errored_state(terraform: Terraform, stack: Stack, say: Say, *, ours: bool) -> bool:
+    """Saves the state that Terraform left in ``errored.tfstate`` when it could not reach the bucket.
+
+    ``ours``: the last run of this environment was cut or failed. Terraform itself refuses the state of another lineage.
+    """
+    if not ours or not stack.errored_state.is_file():
+        return False
+    kept = stack.scratch / f"errored-{int(time.time())}.tfstate"
+    try:
+        terraform.push_state(stack, stack.errored_state)
+    except TerraformFailed as error:
+        say(f"{stack.name}: errored.tfstate belongs to no state of this environment, kept as {kept} ({error})")
+        stack.errored_state.rename(kept)
+        return False
+    stack.errored_state.rename(kept)
+    say(f"{stack.name}: saved the state that the run before could not ({kept.name})")
+    return True
+
+
+def adopt(aws: Aws, terraform: Terraform, stack: Stack, planned: Reader, say: Say) -> bool:
+    """Imports what the cut run created without having saved it; whether there was any.
+
+    Each round may make more known (a route needs its table's id), so it goes on until a round finds nothing.
+    """
+    adopted: set[str] = set()
+    while planned.code == 2:
+        shown = terraform.show_plan(stack)
+        found = [
+            (change["address"], identifier)
+            for change in shown.get("resource_changes", [])
+            if change["change"]["actions"] == ["create"] and change["address"] not in adopted
+            if (identifier := adoption.find(aws, change["type"], change["change"].get("after") or {}))
+        ]
+        if not found:
+            break
+        for address, identifier in found:
+            terraform.import_(stack, address, identifier)
+            adopted.add(address)
+            say(f"{stack.name}: took {address} ({identifier}) into the state: the run before had made it")
+        planned = terraform.plan(stack)
+    return bool(adopted)
