@@ -15,8 +15,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from emulator import sockets
-from emulator.state import guardian
+from emulator.state import guardian, sockets
 
 _START = 60.0  # seconds until it must answer
 _STOP = 25.0  # seconds after SIGTERM until SIGKILL; tasks have ten of them

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from emulator.loops import codedeploy, elb
 from emulator.loops.runner import Loop
 
-LOOPS: list[Loop] = []
+LOOPS: list[Loop] = [elb.LOOP, codedeploy.LOOP]

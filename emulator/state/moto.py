@@ -19,6 +19,7 @@ os.environ.setdefault("MOTO_DISABLE_GLOBAL_CORS", "true")
 import botocore.model
 import botocore.parsers
 import botocore.session
+from moto.backends import get_backend
 from moto.core.model import OperationModel, ServiceModel
 from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.core.parse import PROTOCOL_PARSERS
@@ -151,6 +152,12 @@ class _CaseInsensitive(dict[str, str]):
 
     def __getitem__(self, key: str) -> str:
         return super().__getitem__(key.lower())
+
+
+def regions(service: str) -> list[str]:
+    """Where the emulator's account has, or once had, something of `service`."""
+    with LOCK:
+        return sorted(get_backend(service)[ACCOUNT])
 
 
 def reset() -> None:
