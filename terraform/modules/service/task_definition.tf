@@ -1,25 +1,26 @@
 locals {
-  # Values as the insides of JSON strings, so that plain text replacement is enough: quotes and newlines of a system
-  # prompt are escaped, and a "<" too (as \u003c): no value can look like a placeholder.
-  placeholders = {
-    for name, value in merge(var.environment, {
-      CONTAINER_NAME      = var.container_name
-      CONTAINER_PORT      = tostring(var.container_port)
-      CPU                 = tostring(var.cpu)
-      EXECUTION_ROLE_ARN  = aws_iam_role.execution.arn
-      FAMILY              = var.name
-      FARGATE_SPOT_WEIGHT = tostring(lookup(var.capacity_provider_weights, "FARGATE_SPOT", 0))
-      FARGATE_WEIGHT      = tostring(lookup(var.capacity_provider_weights, "FARGATE", 0))
-      LOG_GROUP           = aws_cloudwatch_log_group.this.name
-      MEMORY              = tostring(var.memory)
-      REGION              = data.aws_region.this.name
-      SECRET_ARN          = aws_secretsmanager_secret.token.arn
-      STOP_TIMEOUT        = tostring(var.stop_timeout)
-      TASK_ROLE_ARN       = aws_iam_role.task.arn
-    }) : name => trimsuffix(trimprefix(jsonencode(value), "\""), "\"")
-  }
+  placeholders = merge(var.environment, {
+    CONTAINER_NAME      = var.container_name
+    CONTAINER_PORT      = tostring(var.container_port)
+    CPU                 = tostring(var.cpu)
+    EXECUTION_ROLE_ARN  = aws_iam_role.execution.arn
+    FAMILY              = var.name
+    FARGATE_SPOT_WEIGHT = tostring(lookup(var.capacity_provider_weights, "FARGATE_SPOT", 0))
+    FARGATE_WEIGHT      = tostring(lookup(var.capacity_provider_weights, "FARGATE", 0))
+    LOG_GROUP           = aws_cloudwatch_log_group.this.name
+    MEMORY              = tostring(var.memory)
+    REGION              = data.aws_region.this.name
+    SECRET_ARN          = aws_secretsmanager_secret.token.arn
+    STOP_TIMEOUT        = tostring(var.stop_timeout)
+    TASK_ROLE_ARN       = aws_iam_role.task.arn
+  })
 
-  replacements = merge({ "<IMAGE1_NAME>" = var.image }, { for name, value in local.placeholders : "<${name}>" => value })
+  # A value goes in as the inside of a JSON string: quotes and newlines of a system prompt are escaped, and a "<" too
+  # (as \u003c), so no value looks like a placeholder. orchestrator/documents.py does the same for releases.
+  replacements = {
+    for name, value in merge(local.placeholders, { IMAGE1_NAME = var.image }) :
+    "<${name}>" => trimsuffix(trimprefix(jsonencode(value), "\""), "\"")
+  }
 
   # Cut into placeholders and what lies between, then replace each piece at most once.
   placeholder = "<[A-Z][A-Z0-9_]*>"
