@@ -58,8 +58,20 @@ class Terminal:
         if self._live is None and line:
             self.say(line)
 
+    def complain(self, error: DeployError) -> None:
+        console = Console(stderr=True, highlight=False, soft_wrap=True)
+        console.print("error:", style="bold red", end=" ")
+        console.print(error.what, markup=False)
+        if error.remedy:
+            console.print(f"→ {error.remedy}", markup=False)
+
     def table(self, data: list[tuple[str, ...]]) -> None:
-        self.console.print(view.rows(data))
+        """Columns on a terminal; where there is none, one line per row that is never cut or wrapped."""
+        if self.console.is_terminal:
+            self.console.print(view.rows(data))
+        else:
+            for line in view.plain(data):
+                self.say(line)
 
     def result(self, value: dict[str, Any]) -> None:
         if self.as_json:
@@ -91,10 +103,7 @@ def errors(terminal: Terminal) -> Iterator[None]:
     try:
         yield
     except DeployError as error:
-        terminal.console.print("error:", style="bold red", end=" ")
-        terminal.say(error.what)
-        if error.remedy:
-            terminal.say(f"→ {error.remedy}")
+        terminal.complain(error)
         terminal.result({"error": error.what, "remedy": error.remedy, "exit_code": error.exit_code})
         raise typer.Exit(error.exit_code) from None
     except KeyboardInterrupt:
@@ -213,7 +222,8 @@ def destroy(
         with terminal.board(runner):
             outcomes = runner.destroy()
         found = leaks.scan(runner.site.aws)
-        terminal.say(f"left over: {len(found)} of {leaks.count()} kinds of resources looked for")
+        if not found:
+            terminal.say(f"nothing is left: looked for {leaks.count()} kinds of resources")
         terminal.result(_outcomes(runner, outcomes, left=found, kinds_looked_for=leaks.count()))
         if found:
             raise LeftOver(

@@ -73,6 +73,14 @@ def rows(data: list[tuple[str, ...]]) -> Table:
     return table
 
 
+def plain(data: list[tuple[str, ...]]) -> list[str]:
+    """The same columns as lines."""
+    widths = [
+        max(len(row[column]) for row in data if len(row) > column) for column in range(max(map(len, data), default=0))
+    ]
+    return ["   ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=False)).rstrip() for row in data]
+
+
 def changes(outcomes: list[Outcome]) -> list[tuple[str, ...]]:
     """A plan's changes, one row each."""
     signs = {"create": "+", "delete": "-", "update": "~", "replace": "±"}

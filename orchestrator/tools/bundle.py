@@ -1,7 +1,7 @@
 """The bundle image: what the Dockerfile's last stage copies from the source, as one reproducible OCI layer.
 
 It holds no Python and no packages, so only the emulator's ``process`` runtime runs it (docs/architecture.md). Same
-source, same digest, on every machine: entries sorted, times 0, owner 0, and no compression, which differs between zlibs.
+source, same digest, everywhere: entries sorted, times 0, owner 0, and no compression (its bytes vary with zlib).
 """
 
 from __future__ import annotations
