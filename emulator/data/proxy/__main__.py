@@ -1,4 +1,4 @@
-"""`python -m emulator.data.proxy`: the process. Desired configurations come in by stdin, events go out by stdout."""
+"""`python -m emulator.data.proxy [PARENT'S PID]`: configurations come in by stdin, events go out by stdout."""
 
 from __future__ import annotations
 
@@ -35,7 +35,8 @@ async def main() -> None:
         out.write(event_line(event).encode())
 
     plane = Plane(emit)
-    parent = os.getppid()
+    # Who started us says so: it may be gone before we come to ask.
+    parent = int(sys.argv[1]) if sys.argv[1:] else os.getppid()
     ticking = loop.create_task(_tick(plane, parent))
     while line := await reader.readline():
         _configure(plane, line, emit)

@@ -33,7 +33,7 @@ class Proxy:
         self.close()
         path = os.pathsep.join(filter(None, [str(_ROOT), os.environ.get("PYTHONPATH")]))
         self._process = subprocess.Popen(
-            [self._python, "-m", f"{__package__}"],
+            [self._python, "-m", f"{__package__}", str(os.getpid())],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env={**os.environ, "PYTHONPATH": path},

@@ -56,6 +56,7 @@ class ClientConnection:
         self._client = Hop(wire, h11.SERVER)
         self.exchange: Exchange | None = None
         self._busy = False  # a request is being read or answered
+        self._method = b""  # of the request that is being answered
         self._timer: asyncio.TimerHandle | None = None
 
     async def serve(self) -> None:
@@ -121,7 +122,7 @@ class ClientConnection:
             event = await self._client.next()
             if not isinstance(event, h11.Request):
                 return None
-            self._busy = True
+            self._busy, self._method = True, event.method
             refused = refusal(event)
             if refused is None and not has_body(event):
                 await self._client.next()
@@ -189,6 +190,7 @@ class ClientConnection:
         headers = answer.headers(close=answer.close or body_left or self._door.closed)
         response = h11.Response(status_code=answer.status, headers=headers, reason=reason_phrase(answer.status))
         self._client.put(response)
-        self._client.put(h11.Data(data=answer.body))
+        if self._method != b"HEAD" and answer.status not in (204, 304):
+            self._client.put(h11.Data(data=answer.body))
         self._client.put(h11.EndOfMessage())
         await self._client.flush()

@@ -39,6 +39,7 @@ class LiveTarget:
         self.in_flight: set[InFlight] = set()
         self.credit = 0.0  # of the round robin
         self._slow_since: float | None = None
+        self._starts_slowly = group.has_settled_targets()  # those that come together into an empty group do not
         self._idle: list[Wire] = []
         self._cutter: asyncio.TimerHandle | None = None
 
@@ -58,8 +59,8 @@ class LiveTarget:
         """Take on a health state; said to the emulator when it, or its reason, is new."""
         if (state, reason) == (self.state, self.reason):
             return
-        if state == "healthy":
-            self._slow_since = self.group.slow_start_begins(self)
+        if state == "healthy" and self._starts_slowly:
+            self._starts_slowly, self._slow_since = False, asyncio.get_running_loop().time()
         self.state, self.reason = state, reason
         self.group.emit(
             HealthChanged(self.group.config.arn, self.config.id, self.config.port, state, reason, description)
@@ -126,6 +127,7 @@ class LiveTarget:
             self._cutter.cancel()
         self.close_idle()
         self.config, self.drained, self.state, self.reason = config, False, "", ""
+        self._starts_slowly = self.group.has_settled_targets()
 
     def done(self, request: InFlight) -> None:
         """A request has ended."""
@@ -214,11 +216,10 @@ class LiveGroup:
         now = asyncio.get_running_loop().time()
         return in_turn([(each, each.share(now)) for each in candidates])
 
-    def slow_start_begins(self, target: LiveTarget) -> float | None:
-        """When `target`, just become healthy, began its slow start; None if it does not: it has no company."""
+    def has_settled_targets(self) -> bool:
+        """Whether a healthy target carries its full share, so that a newcomer can start slowly."""
         now = asyncio.get_running_loop().time()
-        others = (each for each in self.healthy() if each is not target)
-        return now if self.config.slow_start and any(not each.slow(now) for each in others) else None
+        return any(not each.slow(now) for each in self.healthy())
 
 
 class HasCredit(Protocol):

@@ -93,7 +93,7 @@ class Backend:
         self.requests: list[Message] = []
         self.connections = 0
         self._listening = socket.create_server(("127.0.0.1", 0), backlog=512)
-        self.address = "127.0.0.1:%d" % self._listening.getsockname()[1]
+        self.address = f"127.0.0.1:{self._listening.getsockname()[1]}"
         self._open: set[socket.socket] = set()
         threading.Thread(target=self._accept, daemon=True).start()
 
@@ -148,7 +148,9 @@ class Client:
     def send(self, data: bytes | str) -> None:
         self.socket.sendall(data.encode("latin-1") if isinstance(data, str) else data)
 
-    def request(self, target: str = "/", method: str = "GET", headers: dict[str, str] | None = None, body: bytes = b"") -> None:
+    def request(
+        self, target: str = "/", method: str = "GET", headers: dict[str, str] | None = None, body: bytes = b""
+    ) -> None:
         lines = [f"{method} {target} HTTP/1.1"]
         given = {"Host": "chat.example", **(headers or {})}
         if body or method == "POST":
@@ -181,7 +183,10 @@ class Client:
 
 def forward(*groups: str | tuple[str, int], sticky: float = 0) -> dict[str, Any]:
     """A forward action in the API's shape."""
-    shares = [{"TargetGroupArn": each} if isinstance(each, str) else {"TargetGroupArn": each[0], "Weight": each[1]} for each in groups]
+    shares = [
+        {"TargetGroupArn": each} if isinstance(each, str) else {"TargetGroupArn": each[0], "Weight": each[1]}
+        for each in groups
+    ]
     config = {"TargetGroups": shares, "TargetGroupStickinessConfig": {"Enabled": sticky > 0, "DurationSeconds": sticky}}
     return {"Type": "forward", "ForwardConfig": config}
 
@@ -265,12 +270,16 @@ class Balancer:
                 if len(found := self.all_of(kind, **fields)) >= count:
                     return found[count - 1]
                 left = deadline - time.monotonic()
-                assert left > 0 and self.news.wait(left) or left > 0, f"no {kind.__name__} {fields}; there were {self.events}"
+                assert (left > 0 and self.news.wait(left)) or left > 0, (
+                    f"no {kind.__name__} {fields}; there were {self.events}"
+                )
 
     def metrics(self, name: str) -> list[p.Metric]:
         """Everything said of a metric of this load balancer or its groups until now."""
         every = [metric for each in self.all_of(p.Metrics) for metric in each.metrics if metric.name == name]
-        return [m for m in every if m.load_balancer_arn == self.arn or (m.target_group_arn or "").startswith(self.arn + "-")]
+        return [
+            m for m in every if m.load_balancer_arn == self.arn or (m.target_group_arn or "").startswith(self.arn + "-")
+        ]
 
     def next_metrics(self) -> None:
         """Wait until what happened before this call has been counted."""

@@ -8,9 +8,7 @@ from typing import Any
 
 import pytest
 
-PAGE = (
-    "<html>\r\n<head><title>{0}</title></head>\r\n<body>\r\n<center><h1>{0}</h1></center>\r\n</body>\r\n</html>\r\n"
-)
+PAGE = "<html>\r\n<head><title>{0}</title></head>\r\n<body>\r\n<center><h1>{0}</h1></center>\r\n</body>\r\n</html>\r\n"
 
 
 def test_a_group_without_targets_answers_503_with_the_page_of_alb(balancer: Any) -> None:
@@ -104,7 +102,9 @@ def test_an_idle_client_is_disconnected_without_a_word(balancer: Any, backend: A
 
 
 @pytest.mark.parametrize(
-    "begun", ["GET / HTTP/1.1\r\nHo", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nhalf"], ids=["head", "body"]
+    "begun",
+    ["GET / HTTP/1.1\r\nHo", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nhalf"],
+    ids=["head", "body"],
 )
 def test_a_client_that_stops_in_the_middle_of_a_request_gets_408(balancer: Any, backend: Any, begun: str) -> None:
     balancer.serve(backend(), idle_timeout=0.3)
@@ -115,7 +115,9 @@ def test_a_client_that_stops_in_the_middle_of_a_request_gets_408(balancer: Any, 
     assert client.closed()
 
 
-def test_a_client_that_leaves_before_the_response_frees_the_target_and_counts_as_460(balancer: Any, backend: Any) -> None:
+def test_a_client_that_leaves_before_the_response_frees_the_target_and_counts_as_460(
+    balancer: Any, backend: Any
+) -> None:
     released: list[float] = []
 
     def behave(request: Any, connection: socket.socket) -> bool:

@@ -39,19 +39,30 @@ def test_a_trace_id_is_made_or_the_load_balancer_adds_itself_to_it(balancer: Any
     balancer.ask(headers={"X-Amzn-Trace-Id": "Root=1-67891233-abcdef012345678912345678;Who=me"})
     own = r"1-[0-9a-f]{8}-[0-9a-f]{24}"
     assert re.fullmatch(f"Root={own}", target.requests[0]["x-amzn-trace-id"])
-    assert re.fullmatch(f"Self={own};Root=1-67891233-abcdef012345678912345678;Who=me", target.requests[1]["x-amzn-trace-id"])
+    assert re.fullmatch(
+        f"Self={own};Root=1-67891233-abcdef012345678912345678;Who=me", target.requests[1]["x-amzn-trace-id"]
+    )
 
 
 def test_hop_by_hop_headers_stay_on_their_hop(balancer: Any, backend: Any, say: Any) -> None:
     def behave(request: Any, connection: socket.socket) -> None:
-        connection.sendall(say.response("x", headers="Keep-Alive: timeout=5\r\nX-Kept: yes\r\nConnection: x-hop\r\nX-Hop: 1\r\n"))
+        connection.sendall(
+            say.response("x", headers="Keep-Alive: timeout=5\r\nX-Kept: yes\r\nConnection: x-hop\r\nX-Hop: 1\r\n")
+        )
 
     target = backend("1", behave)
     balancer.serve(target)
-    answer = balancer.ask(headers={"Connection": "keep-alive, X-Secret", "X-Secret": "1", "TE": "trailers", "Keep-Alive": "5"})
+    answer = balancer.ask(
+        headers={"Connection": "keep-alive, X-Secret", "X-Secret": "1", "TE": "trailers", "Keep-Alive": "5"}
+    )
     seen = target.requests[0]
     assert [seen[each] for each in ("connection", "x-secret", "te", "keep-alive")] == [None] * 4
-    assert [answer[each] for each in ("keep-alive", "x-hop", "x-kept", "connection")] == [None, None, "yes", "keep-alive"]
+    assert [answer[each] for each in ("keep-alive", "x-hop", "x-kept", "connection")] == [
+        None,
+        None,
+        "yes",
+        "keep-alive",
+    ]
 
 
 def test_a_connection_is_kept_alive_on_both_sides(balancer: Any, backend: Any) -> None:
@@ -98,10 +109,18 @@ def test_an_http_1_0_client_gets_a_body_that_ends_with_the_connection(balancer: 
 
 @pytest.mark.parametrize(
     ("method", "status", "headers"),
-    [("HEAD", "200 OK", "Content-Length: 5\r\n"), ("GET", "304 Not Modified", "ETag: x\r\n"), ("GET", "204 No Content", "")],
+    [
+        ("HEAD", "200 OK", "Content-Length: 5\r\n"),
+        ("GET", "304 Not Modified", "ETag: x\r\n"),
+        ("GET", "204 No Content", ""),
+    ],
 )
-def test_a_response_without_a_body_ends_with_its_head(balancer: Any, backend: Any, method: str, status: str, headers: str) -> None:
-    balancer.serve(backend("1", lambda _, connection: connection.sendall(f"HTTP/1.1 {status}\r\n{headers}\r\n".encode())))
+def test_a_response_without_a_body_ends_with_its_head(
+    balancer: Any, backend: Any, method: str, status: str, headers: str
+) -> None:
+    balancer.serve(
+        backend("1", lambda _, connection: connection.sendall(f"HTTP/1.1 {status}\r\n{headers}\r\n".encode()))
+    )
     client = balancer.client()
     for _ in range(2):  # the second shows that nothing was left over
         client.request(method=method)
@@ -121,7 +140,9 @@ def test_a_client_that_waits_for_100_continue_is_told_at_once(balancer: Any, bac
     assert (target.requests[0].body, target.requests[0]["expect"]) == (b"body", None)
 
 
-def test_informational_responses_of_a_target_do_not_count_as_the_response(balancer: Any, backend: Any, say: Any) -> None:
+def test_informational_responses_of_a_target_do_not_count_as_the_response(
+    balancer: Any, backend: Any, say: Any
+) -> None:
     early = b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n"
     balancer.serve(backend("1", lambda _, connection: connection.sendall(early + say.response("final"))))
     assert balancer.ask().body == b"final"
@@ -167,7 +188,9 @@ def test_a_post_is_never_sent_twice(balancer: Any, backend: Any, say: Any) -> No
 
 def test_an_https_listener_speaks_tls_and_says_so_to_the_target(balancer: Any, backend: Any, tmp_path: Any) -> None:
     target, key, certificate = backend(), tmp_path / "key.pem", tmp_path / "certificate.pem"
-    command = "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost -addext subjectAltName=DNS:localhost"
+    command = (
+        "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost -addext subjectAltName=DNS:localhost"
+    )
     subprocess.run([*command.split(), "-keyout", key, "-out", certificate], check=True, capture_output=True)
     group = balancer.group("blue", target, stickiness=balancer.sticky)
     balancer.configure(group, protocol="HTTPS", certificate=str(certificate), key=str(key))
@@ -181,7 +204,9 @@ def test_an_https_listener_speaks_tls_and_says_so_to_the_target(balancer: Any, b
     assert answer.all("set-cookie")[1].endswith("; SameSite=None; Secure")
 
 
-def test_a_missing_certificate_is_reported_and_the_port_opens_when_it_is_there(balancer: Any, backend: Any, tmp_path: Any) -> None:
+def test_a_missing_certificate_is_reported_and_the_port_opens_when_it_is_there(
+    balancer: Any, backend: Any, tmp_path: Any
+) -> None:
     from emulator.data import proxy as p
 
     group, files = balancer.group("blue", backend()), (tmp_path / "certificate.pem", tmp_path / "key.pem")
