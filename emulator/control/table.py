@@ -5,14 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from emulator.control import codedeploy, elbv2
+from emulator.control import codedeploy, ecs, elbv2
+from emulator.control.ecs import metadata
 from emulator.control.operation import Operation
 from emulator.state.store import Store
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
 
-SERVICES: dict[str, dict[str, Operation]] = {"codedeploy": codedeploy.OPERATIONS, "elbv2": elbv2.OPERATIONS}
+SERVICES: dict[str, dict[str, Operation]] = {
+    "codedeploy": codedeploy.OPERATIONS,
+    "ecs": ecs.OPERATIONS,
+    "elbv2": elbv2.OPERATIONS,
+}
 
 # By path prefix, for requests that are not signed as AWS's SDKs do; each is made once, when the emulator starts.
-MOUNTS: dict[str, Callable[[Store], WSGIApplication]] = {}
+MOUNTS: dict[str, Callable[[Store], WSGIApplication]] = {metadata.PREFIX: metadata.application}

@@ -1,0 +1,119 @@
+"""The interface of a task runtime: images, containers, and what can go wrong with them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+BUNDLE_LABEL = "dev.chatbot.builder"  # its value `bundle` marks an image that only the process runtime can run
+
+
+class PullFailed(Exception):
+    """The image is not there or cannot be run here; ECS shows the message after `CannotPullContainerError: `."""
+
+
+class StartFailed(Exception):
+    """The container could not be made or started; `code` is ECS's name for it."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+@dataclass(frozen=True)
+class Image:
+    """A pulled image. `root`: its unpacked files, where the runtime runs on the host; `digest`: of its manifest."""
+
+    reference: str
+    digest: str | None
+    environment: Mapping[str, str] = field(default_factory=dict)
+    entry_point: Sequence[str] = ()
+    command: Sequence[str] = ()
+    working_directory: str = "/"
+    user: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    root: Path | None = None
+
+
+@dataclass(frozen=True)
+class Spec:
+    """A container to start. What is None or empty is the image's; `cpu` in units (1024 a vCPU), `memory` in MiB."""
+
+    task: str
+    name: str
+    image: Image
+    environment: Mapping[str, str]
+    entry_point: Sequence[str] | None = None
+    command: Sequence[str] | None = None
+    working_directory: str | None = None
+    user: str | None = None
+    ports: Sequence[int] = ()
+    cpu: int = 0
+    memory: int | None = None
+    read_only: bool = False
+    tmpfs: Sequence[tuple[str, int]] = ()  # (path, MiB)
+    ulimits: Sequence[tuple[str, int, int]] = ()  # (name, soft, hard)
+    essential: bool = True
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Exit:
+    """How a container ended: `code` as a shell says it (137 is SIGKILL); `reason` where there is more to say."""
+
+    code: int
+    reason: str | None = None
+
+
+@dataclass(frozen=True)
+class Usage:
+    """Seconds of CPU since the start, and bytes of memory now."""
+
+    cpu_seconds: float
+    memory: int
+
+
+class Handle(Protocol):
+    """A container that was started."""
+
+    runtime_id: str
+
+    def address(self, port: int) -> str | None:
+        """`host:port` where a container port really listens; None when it does not."""
+
+    def poll(self) -> Exit | None:
+        """How it ended; None while it runs."""
+
+    def wait(self, timeout: float) -> Exit | None:
+        """As `poll`, after at most `timeout` seconds."""
+
+    def terminate(self) -> None:
+        """SIGTERM to its first process; nothing when it has ended."""
+
+    def kill(self) -> None:
+        """SIGKILL to all of its processes."""
+
+    def run(self, command: Sequence[str], timeout: float) -> int | None:
+        """Runs a command in the container, as a health check; its exit code, None when it took longer than `timeout`."""
+
+    def usage(self) -> Usage | None:
+        """None when it has ended."""
+
+    def remove(self) -> None:
+        """Forgets it and what it wrote; it must have ended."""
+
+
+class Runtime(Protocol):
+    name: str
+
+    def pull(self, reference: str) -> Image:
+        """Raises PullFailed."""
+
+    def start(self, spec: Spec, on_output: Callable[[bytes], None], on_exit: Callable[[], None]) -> Handle:
+        """Starts it; `on_output` gets each line of stdout and stderr (without its end), `on_exit` is called once, when it
+        has ended and all of its output was given. Both come from threads of the runtime. Raises StartFailed."""
+
+    def close(self) -> None:
+        """Removes whatever still runs."""
