@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import sys
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -29,6 +31,15 @@ class Credentials:
 DEVELOPER = Credentials()
 
 
+# A session makes one client at a time, and keeps the models that it has read.
+_MAKING = threading.Lock()
+
+
+@functools.cache
+def _session() -> boto3.Session:
+    return boto3.Session()
+
+
 class Clients:
     """Makes and keeps clients by service, region and credentials; `application` is the emulator's front door."""
 
@@ -38,14 +49,22 @@ class Clients:
 
     def __call__(self, service: str, region: str = "us-east-1", credentials: Credentials = DEVELOPER) -> Any:
         key = (service, region, credentials)
-        if key not in self._made:
-            self._made[key] = self._make(*key)
-        return self._made[key]
+        with _MAKING:
+            if key not in self._made:
+                self._made[key] = self._make(*key)
+            return self._made[key]
 
     def _make(self, service: str, region: str, credentials: Credentials) -> Any:
-        session = boto3.Session(credentials.access_key, credentials.secret_key, credentials.token, region)
         config = Config(retries={"total_max_attempts": 1}, s3={"addressing_style": "path"})
-        client = session.client(service, endpoint_url="http://localhost", config=config)
+        client = _session().client(
+            service,
+            region,
+            endpoint_url="http://localhost",
+            aws_access_key_id=credentials.access_key,
+            aws_secret_access_key=credentials.secret_key,
+            aws_session_token=credentials.token,
+            config=config,
+        )
         client.meta.events.register("before-send", self._send)
         return client
 
