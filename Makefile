@@ -65,7 +65,7 @@ check: install ## ruff, mypy, import contracts, terraform fmt and validate
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy orchestrator chatbot emulator
 	@$(BIN)/lint-imports
-	@$(RUN) tests.terraform check
+	@$(RUN) pytest tests/terraform -k 'formatted or valid or lock'
 
 bench: install ## the figures that the README quotes
 	@for bench in deploy; do $(BIN)/python bench/$$bench.py; done

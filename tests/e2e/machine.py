@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import socket
 import subprocess
 import sys
+import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -54,20 +56,12 @@ class Machine:
         return f"http://localhost:{self.port}"
 
     def write_settings(self) -> None:
-        tables: dict[str, dict[str, Any]] = {
-            "environment": {"endpoint_url": self.endpoint},
-            "network": {
-                "production_port": self.production_port,
-                "test_port": self.test_port,
-                "deregistration_delay": 5,
-                "health_check_interval": 5,
-                "health_check_timeout": 2,
-            },
-            "ecr": {"force_delete": True},
-            "ecs": {"secret_recovery_days": 0},
-        }
+        """The project's own local.toml on this machine's ports, then `settings`."""
+        tables: dict[str, dict[str, Any]] = tomllib.loads((PROJECT / "environments/local.toml").read_text())
+        tables["environment"]["endpoint_url"] = self.endpoint
+        tables["network"] |= {"production_port": self.production_port, "test_port": self.test_port}
         for table, values in self.settings.items():
-            tables.setdefault(table, {}).update(values)
+            tables[table] = tables.get(table, {}) | values
         lines: list[str] = []
         for table, values in tables.items():
             lines += [f"[{table}]", *(f"{key} = {_toml(value)}" for key, value in values.items()), ""]
@@ -82,14 +76,18 @@ class Machine:
     def command(self, *argv: str) -> list[str]:
         return [sys.executable, "-m", *argv]
 
-    def run(self, *argv: str, check: bool = True, timeout: float = 600, stdin: str = "") -> subprocess.CompletedProcess[str]:
+    def run(
+        self, *argv: str, check: bool = True, timeout: float = 600, stdin: str = ""
+    ) -> subprocess.CompletedProcess[str]:
         """`python -m argv…` in the copy; a failed run shows what it printed."""
         done = subprocess.run(
             self.command(*argv), cwd=self.folder, env=self.environ(), input=stdin, capture_output=True, text=True,
             timeout=timeout, check=False,
         )  # fmt: skip
         if check and done.returncode:
-            raise AssertionError(f"{' '.join(argv)} ended {done.returncode}\n{done.stdout[-6000:]}\n{done.stderr[-6000:]}")
+            raise AssertionError(
+                f"{' '.join(argv)} ended {done.returncode}\n{done.stdout[-6000:]}\n{done.stderr[-6000:]}"
+            )
         return done
 
     def spawn(self, *argv: str) -> subprocess.Popen[str]:
@@ -116,12 +114,15 @@ class Machine:
 def _toml(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
-    return f'"{value}"' if isinstance(value, str) else str(value)
+    return json.dumps(value) if isinstance(value, str | list) else str(value)
 
 
 def _copy_project(folder: Path) -> None:
     listed = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], cwd=PROJECT, capture_output=True, check=True
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=PROJECT,
+        capture_output=True,
+        check=True,
     )
     for name in listed.stdout.decode().split("\0"):
         if name and (PROJECT / name).is_file():
@@ -129,5 +130,9 @@ def _copy_project(folder: Path) -> None:
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(PROJECT / name, target)
     identity = ["-c", "user.name=Tester", "-c", "user.email=tester@example.com"]
-    for argv in (["init", "-q", "-b", "main"], ["add", "-A"], [*identity, "commit", "-q", "-m", "A copy of the project"]):
+    for argv in (
+        ["init", "-q", "-b", "main"],
+        ["add", "-A"],
+        [*identity, "commit", "-q", "-m", "A copy of the project"],
+    ):
         subprocess.run(["git", *argv], cwd=folder, check=True, capture_output=True)

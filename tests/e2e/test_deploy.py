@@ -1,0 +1,102 @@
+"""`make deploy`, seen by the one who ran it: a page that answers, tasks that come back, a second run that does nothing."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+import urllib.request
+
+import pytest
+from gradio_client import Client
+
+from tests.e2e.machine import Machine
+from tests.e2e.traffic import Traffic, until
+
+pytestmark = pytest.mark.e2e
+
+
+def _answer(url: str, question: str) -> list[str]:
+    """The parts in which the answer arrives."""
+    job = Client(url, verbose=False).submit(question, api_name="/chat")
+    job.result(timeout=120)
+    return [str(part) for part in job.outputs()]
+
+
+def _healthy(machine: Machine) -> int:
+    elb = machine.client("elbv2")
+    groups = elb.describe_target_groups()["TargetGroups"]
+    health = [
+        each
+        for group in groups
+        for each in elb.describe_target_health(TargetGroupArn=group["TargetGroupArn"])["TargetHealthDescriptions"]
+    ]
+    return sum(each["TargetHealth"]["State"] == "healthy" for each in health)
+
+
+def test_the_page_is_there_on_both_listeners(deployed: Machine) -> None:
+    for url in (deployed.url, deployed.test_url):
+        with urllib.request.urlopen(url, timeout=20) as page:
+            assert page.status == 200
+            assert b"gradio" in page.read().lower()
+
+
+def test_an_answer_arrives_in_parts_through_the_load_balancer(deployed: Machine) -> None:
+    parts = _answer(deployed.url, "What is the capital of France?")
+    assert len(parts) > 1
+    assert len(parts[-1]) > 3
+
+
+def test_a_second_deploy_skips_every_phase_and_a_plan_finds_nothing(deployed: Machine) -> None:
+    began = time.monotonic()
+    again = deployed.orchestrate("deploy")
+    assert time.monotonic() - began < 15  # 3 s is the goal (bench/deploy.py); this is a loaded machine's bound
+    for phase in ("network", "ecr", "image", "ecs"):
+        assert phase in again.stdout
+    assert "unchanged" in again.stdout or "skipped" in again.stdout
+    plan = deployed.orchestrate("plan", "--refresh")
+    assert "no changes" in plan.stdout.lower()
+
+
+def test_a_killed_task_is_replaced_and_nobody_notices(deployed: Machine) -> None:
+    ecs = deployed.client("ecs")
+    until(lambda: _healthy(deployed) >= 2, 60, "two healthy targets")
+    before = set(ecs.list_tasks(cluster="chatbot")["taskArns"])
+    victim = _task_process(deployed, sorted(before)[0])
+    with Traffic(deployed.url) as traffic:
+        os.kill(victim, signal.SIGKILL)
+        until(lambda: len(set(ecs.list_tasks(cluster="chatbot")["taskArns"]) - before) == 1, 60, "a new task")
+        until(lambda: _healthy(deployed) >= 2, 90, "two healthy targets again")
+    assert traffic.count > 20
+    # The request that the dead task was answering may end with it; the other task answers every other one.
+    assert sum(traffic.failures.values()) <= 1, traffic.failures
+
+
+def _task_process(machine: Machine, arn: str) -> int:
+    """The process id of the chatbot that runs as this task, read from the emulator's own status."""
+    import json
+
+    status = json.loads(machine.run("emulator", "status", "--json").stdout)
+    return next(task["pid"] for task in status["tasks"] if task["arn"] == arn)
+
+
+def test_a_phase_alone_names_the_phase_to_run_first(machine: Machine) -> None:
+    alone = machine.orchestrate("phase", "ecs", check=False)
+    assert alone.returncode == 2
+    assert "python -m orchestrator phase" in alone.stderr + alone.stdout
+
+
+def test_a_phase_after_the_others_applies_just_that(deployed: Machine) -> None:
+    assert deployed.orchestrate("phase", "ecs").returncode == 0
+
+
+@pytest.mark.slow
+def test_destroy_leaves_nothing_and_shows_it(machine: Machine) -> None:
+    machine.orchestrate("deploy")
+    gone = machine.orchestrate("destroy", "--yes")
+    assert "nothing is left" in gone.stdout.lower()
+    stopped = machine.run("emulator", "stop")
+    assert stopped.returncode == 0
+    for url in (machine.url, machine.test_url, machine.endpoint):
+        with pytest.raises(OSError):
+            urllib.request.urlopen(url, timeout=5)
