@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import getpass
 import json
 import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -230,6 +232,92 @@ def destroy(
                 "something of this environment is still there:\n  " + "\n  ".join(found),
                 f"run it again: {runner.config.command('destroy')}; what stays was made by someone else",
             )
+
+    _run(env, sets, root, as_json, job)
+
+
+@app.command()
+def status(env: Env = "local", as_json: Json = False, sets: Sets = None, root: Root = CHECKOUT) -> None:
+    """What runs: phases, colours and their traffic, tasks, targets, alarms."""
+
+    def job(runner: Runner, terminal: Terminal) -> None:
+        from orchestrator import status as reading
+
+        runner.survey(create=False)
+        found = reading.read(runner.site)
+        if not as_json:
+            terminal.table(view.status(found))
+        terminal.result(found)
+
+    _run(env, sets, root, as_json, job)
+
+
+@app.command()
+def logs(
+    env: Env = "local",
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until Ctrl-C.")] = False,
+    since: Annotated[str, typer.Option(help="How far back: 30s, 10m, 2h, 1d.")] = "10m",
+    sets: Sets = None,
+    root: Root = CHECKOUT,
+) -> None:
+    """What the tasks say, from CloudWatch Logs."""
+
+    def job(runner: Runner, terminal: Terminal) -> None:
+        from orchestrator.tools import logs as reading
+
+        span = reading.seconds(since)
+        group = runner.need("ecs", "logs")["log_group_name"]
+        for line in reading.read(runner.site.aws, group, span, follow=follow):
+            terminal.say(line)
+
+    _run(env, sets, root, False, job)
+
+
+@app.command()
+def doctor(env: Env = "local", as_json: Json = False, sets: Sets = None, root: Root = CHECKOUT) -> None:
+    """Looks at everything that a deploy needs; exit code 2 when something is missing."""
+
+    def job(runner: Runner, terminal: Terminal) -> None:
+        from orchestrator import doctor as examination
+
+        findings = examination.examine(runner.site)
+        terminal.table(view.findings(findings))
+        terminal.result({"findings": [asdict(finding) for finding in findings]})
+        wrong = [finding.name for finding in findings if finding.level == "error"]
+        if wrong:
+            raise typer.Exit(Refused.exit_code)
+
+    _run(env, sets, root, as_json, job)
+
+
+@secret.command("set")
+def secret_set(env: Env = "local", sets: Sets = None, root: Root = CHECKOUT) -> None:
+    """Puts the token from standard input (or a hidden prompt) into Secrets Manager; it is never an argument."""
+
+    def job(runner: Runner, terminal: Terminal) -> None:
+        from orchestrator.tools import secret as store
+
+        name = runner.need("ecs", "secret set")["secret_name"]
+        prompt = "Hugging Face token: "
+        token = store.check(getpass.getpass(prompt) if sys.stdin.isatty() else sys.stdin.read())
+        store.put(runner.site.aws, name, token)
+        terminal.say(f"set {name}; tasks that start from now on have it")
+        terminal.say("running ones get it with the next release: " + runner.config.command("release"))
+
+    _run(env, sets, root, False, job)
+
+
+@secret.command("status")
+def secret_status(env: Env = "local", as_json: Json = False, sets: Sets = None, root: Root = CHECKOUT) -> None:
+    """Whether a token is set, never which."""
+
+    def job(runner: Runner, terminal: Terminal) -> None:
+        from orchestrator.tools import secret as store
+
+        name = runner.need("ecs", "secret status")["secret_name"]
+        found = store.status(runner.site.aws, name)
+        terminal.say(f"{name}: {'set since ' + found.since if found.is_set else 'not set'}")
+        terminal.result({"secret": name, "set": found.is_set, "since": found.since})
 
     _run(env, sets, root, as_json, job)
 

@@ -26,7 +26,8 @@ LEFT_TO_THE_PIPELINE = frozenset({"IMAGE1_NAME", "IMAGE2_NAME", "IMAGE3_NAME", "
 def render(text: str, values: Mapping[str, str], name: str, keep: frozenset[str] = LEFT_TO_THE_PIPELINE) -> str:
     """``text`` with each ``<NAME>`` replaced by ``values["NAME"]``; one that is neither there nor kept is an error.
 
-    One pass, so a value is never searched for placeholders. A ``.json`` document must be valid JSON afterwards.
+    One pass, so a value is never searched for placeholders. Into a ``.json`` document a value goes as the inside of a
+    JSON string, as HCL's ``jsonencode`` writes it, and the document must be valid JSON afterwards.
     """
     left = [placeholder for placeholder in placeholders(text) if placeholder not in keep | values.keys()]
     if left:
@@ -34,8 +35,10 @@ def render(text: str, values: Mapping[str, str], name: str, keep: frozenset[str]
             f"{name}: no value for {', '.join(f'<{placeholder}>' for placeholder in left)}",
             f"known placeholders: {', '.join(sorted(values)) or 'none'}",
         )
-    rendered = PLACEHOLDER.sub(lambda match: values.get(match[1], match[0]), text)
-    if name.endswith(".json"):
+    is_json = name.endswith(".json")
+    ready = {key: _escaped(value) for key, value in values.items()} if is_json else values
+    rendered = PLACEHOLDER.sub(lambda match: ready.get(match[1], match[0]), text)
+    if is_json:
         _check_json(rendered, name)
     return rendered
 
@@ -43,6 +46,12 @@ def render(text: str, values: Mapping[str, str], name: str, keep: frozenset[str]
 def placeholders(text: str) -> list[str]:
     """The names in ``text``, sorted, each once."""
     return sorted(set(PLACEHOLDER.findall(text)))
+
+
+def _escaped(value: str) -> str:
+    inside = json.dumps(value, ensure_ascii=False)[1:-1]
+    # A "<NAME>" in a system prompt must not look like a placeholder to CodePipeline, which fills its own after us.
+    return inside.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
 def _check_json(rendered: str, name: str) -> None:

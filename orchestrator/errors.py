@@ -129,7 +129,7 @@ class NotApplied(Refused):
     def __init__(self, name: str, needed_by: str, environment: str = "local") -> None:
         suffix = "" if environment == "local" else f" --env {environment}"
         super().__init__(
-            f"phase '{needed_by}' needs '{name}', which has not been applied",
+            f"'{needed_by}' needs phase '{name}', which has not been applied",
             f"run: python -m orchestrator phase {name}{suffix}",
         )
 

@@ -103,6 +103,14 @@ class Runner:
         self.survey(create=False)
         return {phase.name: phase.work.answer(self.site) for phase in phases.PHASES}
 
+    def need(self, name: str, needed_by: str) -> Mapping[str, Any]:
+        """The answer of phase ``name``; refused with the command that applies it when there is none."""
+        self.survey(create=False)
+        answer = phases.find(name).work.answer(self.site)
+        if answer is None:
+            raise NotApplied(self._first_missing(name), needed_by, self.config.name)
+        return answer
+
     def interrupt(self) -> None:
         """Ctrl-C: nothing new is begun, what runs saves its state."""
         self._interrupted.set()

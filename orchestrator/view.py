@@ -9,6 +9,7 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
+from orchestrator.doctor import Finding
 from orchestrator.runner import Event
 from orchestrator.site import Outcome
 
@@ -102,6 +103,32 @@ def flat(outputs: Mapping[str, Any]) -> list[tuple[str, ...]]:
             if key != "placeholders":
                 found.append((phase, key, value if isinstance(value, str) else str(value)))
     return found
+
+
+def status(found: Mapping[str, Any]) -> list[tuple[str, ...]]:
+    """The status, the most asked for first."""
+    table: list[tuple[str, ...]] = (
+        [("chat", found["url"], f"test listener {found['test_url']}")] if "url" in found else []
+    )
+    table += [("phase", row["phase"], f"{row['status']} {row['since']}".strip()) for row in found["phases"]]
+    for colour, state in found.get("colours", {}).items():
+        targets = ", ".join(f"{count} {health}" for health, count in state["targets"].items()) or "no targets"
+        table.append((colour, f"{state['production']}% of production, {state['test']}% of test", targets))
+    service = found.get("service")
+    if service:
+        table.append(("service", f"{service['running']} of {service['desired']} tasks running", service["status"]))
+        table += [("task", task["id"], f"{task['status']} {task['task_definition']}") for task in service["tasks"]]
+    table += [("alarm", name, state) for name, state in found.get("alarms", {}).items()]
+    return table + ([("token", found["token"], "")] if "token" in found else [])
+
+
+def findings(found: list[Finding]) -> list[tuple[str, ...]]:
+    """The doctor's findings, each with its remedy."""
+    marks = {"ok": "✓", "warning": "!", "error": "✗"}
+    return [
+        (marks[finding.level], finding.name, finding.text + (f" → {finding.remedy}" if finding.remedy else ""))
+        for finding in found
+    ]
 
 
 def farewell(outputs: Mapping[str, Any], command: str) -> list[tuple[str, ...]]:
