@@ -68,7 +68,7 @@ check: install ## ruff, mypy, import contracts, terraform fmt and validate
 	@$(RUN) pytest tests/terraform -k 'formatted or valid or lock'
 
 bench: install ## the figures that the README quotes
-	@for bench in deploy; do $(BIN)/python bench/$$bench.py; done
+	@for bench in deploy; do $(RUN) bench.$$bench; done
 
 clean: ## the scratch folders and the virtual environment; the emulator's state too
 	@if [ -x $(BIN)/python ]; then $(RUN) emulator stop; fi
