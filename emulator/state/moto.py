@@ -160,6 +160,15 @@ def regions(service: str) -> list[str]:
         return sorted(get_backend(service)[ACCOUNT])
 
 
+def secret_of(access_key: str) -> str | None:
+    """The secret of an IAM user's access key or of a role's session; None for a key that nobody was given."""
+    account = account_of(access_key)
+    with LOCK:
+        iam, sts = (get_backend(service)[account]["aws"] for service in ("iam", "sts"))
+        given = [key for user in iam.list_users("/", None, None) for key in user.access_keys] + sts.assumed_roles
+        return next((str(key.secret_access_key) for key in given if key.access_key_id == access_key), None)
+
+
 def reset() -> None:
     """Forgets everything: moto's tables belong to the process, and one emulator may follow another in it."""
     moto_api_backend.reset()
