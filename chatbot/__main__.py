@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import socket
 import sys
 
 from chatbot import startup
@@ -35,25 +36,36 @@ def _serve(settings: Settings) -> int:
     if settings.metrics_port:
         listener = metrics.serve(application.metrics, settings.metrics_port)
         logs.event("metrics", host="127.0.0.1", port=listener.server_port)
+    try:
+        listening = _listen(settings.host, settings.port)
+    except OSError as error:
+        reason = f"cannot listen on {settings.host}:{settings.port}: {error.strerror}"
+        logs.event("failed", level="error", reason=reason)
+        return 1
     config = uvicorn.Config(
         application.asgi,
-        host=settings.host,
-        port=settings.port,
         log_config=None,
         access_log=False,
         server_header=False,
         proxy_headers=False,
+        http="h11",  # strict about what may be smuggled; the same on every machine
+        h11_max_incomplete_event_size=32_768,
         ws="none",
-        timeout_keep_alive=75,  # above the load balancer's idle timeout of 60, or it answers 502 now and then
+        timeout_keep_alive=4060,  # above the longest idle timeout of a load balancer, or it answers 502 now and then
         timeout_graceful_shutdown=max(1, round(settings.drain_seconds)),
     )
     server = Server(config, application.asgi)
     # Uvicorn raises the signal again once it has stopped; that must not turn a graceful stop into a death by signal.
     for each in (signal.SIGTERM, signal.SIGINT):
         signal.signal(each, lambda *_: None)
-    server.run()
+    server.run(sockets=[listening])
     logs.event("stopped")
     return 0 if server.started else 1
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    return socket.create_server((host, port), family=family, backlog=2048)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from chatbot.backends.base import Backend, BackendError, Interrupted, Options, Piece, TimedOut
+from chatbot.backends.base import Backend, BackendError, Empty, Interrupted, Options, Piece, TimedOut
 from chatbot.conversation import RefusedInput, Turn, prepare
 from chatbot.gate import Gate, GateFull
 from chatbot.logs import event
@@ -110,6 +110,8 @@ class Answerer:
             async with aclosing(self._batched(self._with_retry(turns, options, record))) as texts:
                 async for text in texts:
                     yield Update(text, "writing")
+            if not text:
+                raise Empty()
             yield Update(text, "done", CUT if record.stop == "length" else "")
         except RefusedInput as error:
             record.stop = "refused"

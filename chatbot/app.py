@@ -17,7 +17,7 @@ from starlette.staticfiles import StaticFiles
 from chatbot import backends, page
 from chatbot.answers import Answerer
 from chatbot.backends.base import Backend
-from chatbot.guard import Guard
+from chatbot.guard import Guard, Page
 from chatbot.metrics import Metrics
 from chatbot.readiness import Readiness
 from chatbot.settings import Settings
@@ -54,9 +54,10 @@ def create(settings: Settings, backend: Backend | None = None) -> Application:
 
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, lifespan=lifespan)
     app.router.routes.extend(_own_routes(readiness))
+    blocks = page.build(answerer)
     gr.mount_gradio_app(
         app,
-        page.build(answerer),
+        blocks,
         path="/",
         theme=theme(),
         show_error=False,
@@ -67,7 +68,7 @@ def create(settings: Settings, backend: Backend | None = None) -> Application:
         pwa=False,
         favicon_path=str(page.ASSETS / "favicon.svg"),
     )
-    return Application(Guard(app, settings, metrics, page.HEAD), metrics, answerer)
+    return Application(Guard(app, settings, metrics, Page(page.HEAD, tuple(blocks.fns))), metrics, answerer)
 
 
 class _Assets(StaticFiles):
@@ -93,4 +94,3 @@ def _own_routes(readiness: Readiness) -> list[Any]:
         Route("/readyz", readyz, methods=["GET", "HEAD"]),
         Mount("/page", _Assets(directory=page.ASSETS), name="page-assets"),
     ]
-

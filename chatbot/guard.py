@@ -32,6 +32,9 @@ WRITE = re.compile(r"/gradio_api/(queue/join|cancel|call/chat|call/v2/chat)/?")
 WORK = re.compile(r"/gradio_api/(queue/join|call/.*)")
 HEARTBEAT = re.compile(r"/gradio_api/heartbeat/.*")
 
+MOST_HEADER_BYTES = 32_768
+FORGEABLE = {b"x-forwarded-host", b"x-forwarded-server", b"forwarded", b"x-gradio-server", b"x-gradio-user"}
+
 HEADERS = (
     (b"x-content-type-options", b"nosniff"),
     (b"x-frame-options", b"DENY"),
@@ -57,12 +60,21 @@ class Refusal(Exception):
     headers: tuple[tuple[bytes, bytes], ...] = ()
 
 
+@dataclass(frozen=True)
+class Page:
+    """What the guard knows of the page: what to add to its head, and the numbers of its events."""
+
+    head: bytes
+    events: tuple[int, ...]
+
+
 class Guard:
     """The outermost ASGI app. `stopping` ends idle streams; `answering` counts requests that are being answered."""
 
-    def __init__(self, app: AsgiApp, settings: Settings, metrics: Metrics, head: bytes = b"") -> None:
+    def __init__(self, app: AsgiApp, settings: Settings, metrics: Metrics, page: Page) -> None:
         self._app = app
-        self._head = head
+        self._head = page.head
+        self._events = page.events
         self._settings = settings
         self._metrics = metrics
         self._buckets = Buckets(settings.rate_per_minute, settings.rate_burst)
@@ -72,6 +84,8 @@ class Guard:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return await self._app(scope, receive, send)
+        # Gradio believes these, the load balancer passes them on from whoever sent them.
+        scope["headers"] = [(name, value) for name, value in scope["headers"] if name not in FORGEABLE]
         respond = _Response(send, self._head)
         try:
             self._admit(scope)
@@ -91,12 +105,15 @@ class Guard:
     def _admit(self, scope: Scope) -> None:
         """Raise Refusal unless this request may go on."""
         path, method = scope["path"], scope["method"]
+        if sum(len(name) + len(value) for name, value in scope["headers"]) > MOST_HEADER_BYTES:
+            raise Refusal(431, "The headers of this request are too large.", CLOSE)
         reading = method in ("GET", "HEAD")
         allowed = READ if reading else WRITE if method == "POST" else None
-        # Two dots never reach the app's file routes, however they were encoded.
-        if ".." in path or not (allowed and allowed.fullmatch(path)):
-            known = READ.fullmatch(path) or WRITE.fullmatch(path)
-            raise Refusal(405, "This method is not allowed here.") if known else Refusal(404, "There is nothing here.")
+        # These never reach the app's file routes, however they were encoded.
+        if ".." in path or "//" in path or not (READ.fullmatch(path) or WRITE.fullmatch(path)):
+            raise Refusal(404, "There is nothing here.")
+        if not (allowed and allowed.fullmatch(path)):
+            raise Refusal(405, "This method is not allowed here.")
         if reading:
             return
         if self._foreign(scope):
@@ -125,6 +142,8 @@ class Guard:
             return receive
         most = self._settings.max_body_bytes
         length = _header(scope, b"content-length")
+        if length and _header(scope, b"transfer-encoding"):  # two opinions on where it ends: RFC 9112, 6.1
+            raise Refusal(400, "This request is malformed.", CLOSE)
         if length.isdigit() and int(length) > most:
             raise Refusal(413, "This conversation is too long to send. Start a new one.", CLOSE)
         body = bytearray()
@@ -138,9 +157,20 @@ class Guard:
                     if len(body) > most:
                         raise Refusal(413, "This conversation is too long to send. Start a new one.", CLOSE)
                     if not message.get("more_body", False):
-                        return _replay(bytes(body), receive)
+                        break
         except TimeoutError:
             raise Refusal(408, "The request took too long to arrive.", CLOSE) from None
+        if scope["path"].startswith("/gradio_api/queue/join") and not self._is_event(bytes(body)):
+            raise Refusal(400, "This request is malformed.")
+        return _replay(bytes(body), receive)
+
+    def _is_event(self, body: bytes) -> bool:
+        """Whether a body names an event of the page; Gradio answers others with an error of its own inside."""
+        try:
+            found = json.loads(body)
+        except (ValueError, RecursionError):
+            return False
+        return isinstance(found, dict) and found.get("fn_index") in self._events and isinstance(found.get("data"), list)
 
     async def _until_stopping(self, scope: Scope, receive: Receive, respond: _Response) -> None:
         """Run a stream that has no end of its own, until it ends or the server stops."""
@@ -171,9 +201,7 @@ def _header(scope: Scope, name: bytes) -> str:
 
 
 def _replay(body: bytes, receive: Receive, gone: bool = False) -> Receive:
-    messages: Iterable[Message] = iter(
-        [] if gone else [{"type": "http.request", "body": body, "more_body": False}]
-    )
+    messages: Iterable[Message] = iter([] if gone else [{"type": "http.request", "body": body, "more_body": False}])
 
     async def replay() -> Message:
         for message in messages:
@@ -208,7 +236,9 @@ class _Response:
         self._state = "open"
         drop = {b"server", b"content-security-policy"}
         # Gradio's CORS reflects any origin; nobody but the page itself has business with the answers.
-        headers = [(k, v) for k, v in message.get("headers", []) if k not in drop and not k.startswith(b"access-control")]
+        headers = [
+            (k, v) for k, v in message.get("headers", []) if k not in drop and not k.startswith(b"access-control")
+        ]
         self._nonce = secrets.token_urlsafe(16)
         policy = POLICY.format(nonce=self._nonce).encode()
         message["headers"] = [*headers, *HEADERS, (b"content-security-policy", policy)]
@@ -223,7 +253,11 @@ class _Response:
         body = bytes(self._page).replace(b"<script", f'<script nonce="{self._nonce}"'.encode())
         body = body.replace(b"</head>", self._head + b"</head>", 1)
         headers = [(k, v) for k, v in self._held["headers"] if k not in (b"content-length", b"etag")]
-        self._held["headers"] = [*headers, (b"content-length", str(len(body)).encode()), (b"cache-control", b"no-store")]
+        self._held["headers"] = [
+            *headers,
+            (b"content-length", str(len(body)).encode()),
+            (b"cache-control", b"no-store"),
+        ]
         await self._send(self._held)
         self._held, self._state = None, "done"
         await self._send({"type": "http.response.body", "body": body})

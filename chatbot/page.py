@@ -16,7 +16,7 @@ from chatbot.logs import event
 from chatbot.settings import Settings
 
 ASSETS = Path(__file__).parent / "assets"
-# In the page itself: handed to Gradio, styles are rewritten (rules in media queries lost) and come after the first paint.
+# In the page itself: given to Gradio, styles are rewritten (rules in media queries lost) and come after the first paint.
 HEAD = b'<link rel="stylesheet" href="/page/page.css"><link rel="modulepreload" href="/page/chat.js">'
 TINY = "Tiny demo model, often wrong"
 
@@ -82,7 +82,7 @@ def _header(answerer: Answerer) -> str:
     settings, backend = answerer.settings, answerer.backend
     tiny = f'<span class="tiny">{TINY}</span>' if backend.tiny else ""
     return (
-        f'<header><h1>{html.escape(settings.title)}</h1>'
+        f"<header><h1>{html.escape(settings.title)}</h1>"
         f'<p class="model"><span class="name">{html.escape(backend.model or backend.name)}</span>{tiny}</p>'
         '<button id="dark" type="button" aria-label="Switch between light and dark"></button></header>'
         '<div id="banner" role="alert" hidden></div>'

@@ -27,5 +27,3 @@ class Server(uvicorn.Server):
         if self.started:
             host, port = self.servers[0].sockets[0].getsockname()[:2]
             event("listening", host=host, port=port)
-
-

@@ -7,6 +7,7 @@ import math
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -248,7 +249,7 @@ def _contradictions(values: Mapping[str, Any]) -> list[str]:
     if values["backend"] == "openai" and not values["base_url"]:
         problems.append("CHATBOT_BACKEND is 'openai', but CHATBOT_BASE_URL is not set")
     gguf = values["model_gguf"]
-    if gguf and not os.path.isfile(gguf):
+    if gguf and not Path(gguf).is_file():
         problems.append(f"MODEL_GGUF is {gguf!r}, but there is no such file")
     return problems
 

@@ -76,6 +76,11 @@ class Garbled(BackendError):
     sentence = "The model's answer could not be read. Please try again."
 
 
+class Empty(BackendError):
+    kind = "empty"
+    sentence = "The model sent no answer. Please try again."
+
+
 class TooLong(BackendError):
     kind = "too_long"
     sentence = "This message is too long for the model. Please shorten it."

@@ -94,11 +94,14 @@ class Embedded:
             if not loop.is_closed():
                 loop.call_soon_threadsafe(arrived.put_nowait, item)
 
+        def take(chunk: Any) -> bool:
+            put(chunk)
+            return stopped.is_set()  # llama.cpp stops when told so
+
         def generate() -> None:
             try:
                 body = self._request(list(turns), options)
-                # The callback answers whether llama.cpp should stop.
-                self._server.handle_chat_completions(body, lambda chunk: put(chunk) or stopped.is_set())
+                self._server.handle_chat_completions(body, take)
                 put(None)
             except Exception as error:  # crosses the thread; raised again below
                 put(error)

@@ -99,7 +99,7 @@ class Remote:
                     top_p=options.top_p,
                     max_tokens=options.max_tokens,
                     stream=True,
-                    stream_options={"include_usage": True},  # type: ignore[arg-type]
+                    stream_options={"include_usage": True},
                 )
                 async for chunk in chunks:
                     piece = _piece(chunk)
