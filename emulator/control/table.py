@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from emulator.control import codedeploy, ecs, elbv2
+from emulator.control import codedeploy, ecr, ecs, elbv2
 from emulator.control.ecs import metadata
 from emulator.control.operation import Operation
 from emulator.state.store import Store
@@ -15,9 +15,13 @@ if TYPE_CHECKING:
 
 SERVICES: dict[str, dict[str, Operation]] = {
     "codedeploy": codedeploy.OPERATIONS,
+    "ecr": ecr.OPERATIONS,
     "ecs": ecs.OPERATIONS,
     "elbv2": elbv2.OPERATIONS,
 }
 
 # By path prefix, for requests that are not signed as AWS's SDKs do; each is made once, when the emulator starts.
-MOUNTS: dict[str, Callable[[Store], WSGIApplication]] = {metadata.PREFIX: metadata.application}
+MOUNTS: dict[str, Callable[[Store], WSGIApplication]] = {
+    metadata.PREFIX: metadata.application,
+    "/v2/": ecr.registry,
+}
