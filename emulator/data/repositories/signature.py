@@ -39,18 +39,18 @@ class Access:
 class SignatureCheck:
     """An `authorize` for Repositories: passes a request whose signature is right and at most 15 minutes old.
 
-    `secret_for(access key)` is its secret, or None. A URL on one machine does not tell the region, so any of `regions`
-    may have signed; a host is signed as the client names it, with or without its port, or by its name on AWS.
+    `secret_for(access key)` is its secret, or None; `region_of(repository)` the region of the signature, which a URL on
+    one machine does not tell. A host is signed as the client names it, with or without its port, or as AWS names it.
     """
 
     def __init__(
         self,
         secret_for: Callable[[str], str | None],
-        regions: Iterable[str] = ("us-east-1",),
+        region_of: Callable[[str], str] = lambda repository: "us-east-1",
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._secret_for = secret_for
-        self._regions = tuple(regions)
+        self._region_of = region_of
         self._now = now
 
     def __call__(self, access: Access) -> None:
@@ -67,11 +67,10 @@ class SignatureCheck:
             raise Forbidden("the signature does not match")
 
     def _signatures(self, access: Access, secret: str, time: str) -> Iterable[str]:
-        for region in self._regions:
-            hosts = dict.fromkeys([access.host, access.host.partition(":")[0], aws_host(region)])
-            for host in hosts:
-                yield sign(secret, region, host, access.path, time)
-                yield sign(secret, region, host, access.path + "/", time)
+        region = self._region_of(access.repository)
+        for host in dict.fromkeys([access.host, access.host.partition(":")[0], aws_host(region)]):
+            for path in (access.path, f"{access.path}/"):
+                yield sign(secret, region, host, path, time)
 
 
 def aws_host(region: str) -> str:

@@ -58,10 +58,12 @@ class Served:
         quiet = {"GIT_TERMINAL_PROMPT": "0", "GIT_CONFIG_NOSYSTEM": "1", "HOME": str(self.home)}
         return {"PATH": binaries, **keys, **who, **quiet, **more}
 
-    def git(self, *arguments: str | Path, check: bool = True, **environment: str) -> subprocess.CompletedProcess[str]:
+    def git(
+        self, *arguments: str | Path, check: bool = True, env: dict[str, str] | None = None
+    ) -> subprocess.CompletedProcess[str]:
         command = ["git", "-c", "init.defaultBranch=main", *map(str, arguments)]
-        env = self.environment(**environment)
-        done = subprocess.run(command, capture_output=True, text=True, timeout=90, env=env)
+        environment = self.environment(**(env or {}))
+        done = subprocess.run(command, capture_output=True, text=True, timeout=90, env=environment)
         assert not check or done.returncode == 0, done.stderr
         return done
 
@@ -151,7 +153,8 @@ def test_every_version_of_the_protocol_is_spoken(served: Served, protocol: str) 
     work = served.work()
     served.git("-C", work, "-c", f"protocol.version={protocol}", "push", "origin", "main")
     traced = served.git(
-        *("-c", f"protocol.version={protocol}", "clone", served.url(), served.home / "copy"), GIT_TRACE_PACKET="1"
+        *("-c", f"protocol.version={protocol}", "clone", served.url(), served.home / "copy"),
+        env={"GIT_TRACE_PACKET": "1"},
     )
     assert ("clone< version 2" in traced.stderr) == (protocol == "2")
     assert served.head(served.home / "copy") == served.head(work)
@@ -187,7 +190,7 @@ def test_a_fetch_with_many_haves_comes_compressed(served: Served) -> None:
         served.git("-C", copy, "commit", "--allow-empty", "--quiet", "--message", str(number))
     new = served.commit(work, "new", "new")
     served.git("-C", work, "push", "origin", "main")
-    traced = served.git("-C", copy, "fetch", GIT_CURL_VERBOSE="1")
+    traced = served.git("-C", copy, "fetch", env={"GIT_CURL_VERBOSE": "1"})
     assert "Content-Encoding: gzip" in traced.stderr
     assert served.git("-C", copy, "rev-parse", "origin/main").stdout.strip() == new
 
@@ -195,7 +198,7 @@ def test_a_fetch_with_many_haves_comes_compressed(served: Served) -> None:
 def test_a_push_of_50_mb_in_chunks_arrives(served: Served) -> None:
     work = served.work()
     served.commit(work, "big", random.Random(1).randbytes(50_000_000))
-    traced = served.git("-C", work, "-c", "core.compression=0", "push", "origin", "main", GIT_CURL_VERBOSE="1")
+    traced = served.git("-C", work, "-c", "core.compression=0", "push", "origin", "main", env={"GIT_CURL_VERBOSE": "1"})
     assert "Transfer-Encoding: chunked" in traced.stderr
     copy = served.home / "copy"
     served.git("clone", "--quiet", served.url(), copy)
@@ -417,8 +420,8 @@ def test_git_remote_codecommit_itself_clones_and_pushes_over_tls(served: Served,
     }
     try:
         work = served.work()
-        served.git("-C", work, "push", "codecommit::us-east-1://chatbot", "main", **endpoint)
-        served.git("clone", "codecommit::us-east-1://chatbot", served.home / "copy", **endpoint)
+        served.git("-C", work, "push", "codecommit::us-east-1://chatbot", "main", env=endpoint)
+        served.git("clone", "codecommit::us-east-1://chatbot", served.home / "copy", env=endpoint)
         assert served.head(served.home / "copy") == served.head(work)
     finally:
         server.stop()
