@@ -67,10 +67,5 @@ resource "aws_lambda_function" "hook" {
     variables = { TEST_URL = each.value.test_url }
   }
 
-  logging_config {
-    log_format = "Text"
-    log_group  = aws_cloudwatch_log_group.hook[each.key].name
-  }
-
   depends_on = [aws_iam_role_policy.hook]
 }

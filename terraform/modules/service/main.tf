@@ -35,7 +35,6 @@ resource "aws_security_group" "this" {
 
 resource "aws_vpc_security_group_ingress_rule" "load_balancer" {
   security_group_id            = aws_security_group.this.id
-  description                  = "Load balancer"
   referenced_security_group_id = var.load_balancer_security_group_id
   ip_protocol                  = "tcp"
   from_port                    = var.container_port

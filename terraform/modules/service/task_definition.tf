@@ -3,6 +3,7 @@ locals {
     CONTAINER_NAME      = var.container_name
     CONTAINER_PORT      = tostring(var.container_port)
     CPU                 = tostring(var.cpu)
+    CPU_ARCHITECTURE    = var.cpu_architecture
     EXECUTION_ROLE_ARN  = aws_iam_role.execution.arn
     FAMILY              = var.name
     FARGATE_SPOT_WEIGHT = tostring(lookup(var.capacity_provider_weights, "FARGATE_SPOT", 0))

@@ -33,6 +33,16 @@ variable "cpu" {
   type        = number
 }
 
+variable "cpu_architecture" {
+  description = "Processor of the tasks: X86_64 or ARM64, as the image was built."
+  type        = string
+
+  validation {
+    condition     = contains(["ARM64", "X86_64"], var.cpu_architecture)
+    error_message = "cpu_architecture must be ARM64 or X86_64."
+  }
+}
+
 variable "cpu_target" {
   description = "Average CPU use in percent that autoscaling aims at."
   type        = number

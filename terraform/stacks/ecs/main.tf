@@ -5,6 +5,7 @@ module "service" {
   container_name                  = "chatbot"
   container_port                  = 7860
   cpu                             = var.cpu
+  cpu_architecture                = var.image.platform == "linux/arm64" ? "ARM64" : "X86_64"
   cpu_target                      = var.cpu_target
   desired_count                   = var.desired_count
   health_check_grace_period       = var.health_check_grace_period

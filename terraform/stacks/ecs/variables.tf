@@ -228,10 +228,16 @@ variable "hook_package" {
 }
 
 variable "image" {
-  description = "The image of the first deployment, by digest."
+  description = "The image of the first deployment, by digest, and the platform that it runs on."
   type = object({
-    uri = string
+    platform = optional(string, "linux/amd64")
+    uri      = string
   })
+
+  validation {
+    condition     = contains(["linux/amd64", "linux/arm64"], var.image.platform)
+    error_message = "image.platform must be linux/amd64 or linux/arm64."
+  }
 
   validation {
     condition     = can(regex("@sha256:[0-9a-f]{64}$", var.image.uri))

@@ -108,6 +108,27 @@ variable "github_repository" {
   }
 }
 
+variable "image" {
+  description = "How the phase image builds: the pipeline's build does the same."
+  type = object({
+    build_args = optional(map(string), {})
+    context    = optional(string, ".")
+    dockerfile = optional(string, "Dockerfile")
+    platform   = optional(string, "linux/amd64")
+  })
+  default = {}
+
+  validation {
+    condition     = alltrue([for name, value in var.image.build_args : can(regex("^[A-Za-z_][A-Za-z0-9_]*=[A-Za-z0-9._:/@=+,-]*$", "${name}=${value}"))])
+    error_message = "image.build_args must be names with values of letters, digits and ._:/@=+,- (they pass through a shell)."
+  }
+
+  validation {
+    condition     = contains(["linux/amd64", "linux/arm64"], var.image.platform)
+    error_message = "image.platform must be linux/amd64 or linux/arm64."
+  }
+}
+
 variable "log_retention_days" {
   description = "Days that the build log is kept."
   type        = number
@@ -138,10 +159,4 @@ variable "tags" {
   description = "Tags of everything."
   type        = map(string)
   default     = {}
-}
-
-variable "with_model" {
-  description = "Build the image with the embedded model, which answers when there is no Hugging Face token."
-  type        = bool
-  default     = true
 }

@@ -1,0 +1,61 @@
+locals {
+  build_environment = {
+    ACCOUNT_ID       = data.aws_caller_identity.this.account_id
+    REGION           = data.aws_region.this.name
+    REPO_NAME        = var.registry_name
+    REPOSITORY_URL   = var.registry_url
+    IMAGE_CONTEXT    = var.image.context
+    IMAGE_DOCKERFILE = var.image.dockerfile
+    IMAGE_PLATFORM   = var.image.platform
+    IMAGE_BUILD_ARGS = join(" ", [for name, value in var.image.build_args : "--build-arg ${name}=${value}"])
+
+    # What taskdef.json and appspec.yaml are rendered with: a change of a setting reaches the tasks with the next release.
+    PLACEHOLDERS = jsonencode(var.placeholders)
+  }
+}
+
+resource "aws_cloudwatch_log_group" "build" {
+  name              = "/codebuild/${var.name}"
+  retention_in_days = var.log_retention_days
+}
+
+resource "aws_codebuild_project" "this" {
+  name           = "${var.name}-build"
+  description    = "Image and documents of a release of ${var.name}"
+  service_role   = aws_iam_role.build.arn
+  build_timeout  = var.build_timeout_minutes
+  encryption_key = aws_kms_key.artifacts.arn
+
+  source {
+    type      = "CODEPIPELINE"
+    buildspec = "buildspec.yml"
+  }
+
+  artifacts {
+    type = "CODEPIPELINE"
+  }
+
+  environment {
+    type         = var.image.platform == "linux/arm64" ? "ARM_CONTAINER" : "LINUX_CONTAINER"
+    compute_type = var.build_compute_type
+    image        = var.build_image
+
+    # docker build needs an engine of its own.
+    privileged_mode = true
+
+    dynamic "environment_variable" {
+      for_each = local.build_environment
+
+      content {
+        name  = environment_variable.key
+        value = environment_variable.value
+      }
+    }
+  }
+
+  logs_config {
+    cloudwatch_logs {
+      group_name = aws_cloudwatch_log_group.build.name
+    }
+  }
+}

@@ -1,0 +1,102 @@
+data "aws_caller_identity" "this" {}
+data "aws_partition" "this" {}
+data "aws_region" "this" {}
+
+locals {
+  # What ARNs of this account and region begin with, up to the service.
+  arn_of = {
+    for service in ["codedeploy", "codepipeline", "codebuild"] :
+    service => "arn:${data.aws_partition.this.partition}:${service}:${data.aws_region.this.name}:${data.aws_caller_identity.this.account_id}"
+  }
+}
+
+resource "aws_codepipeline" "this" {
+  name = var.name
+
+  # Explicitly: the provider's defaults are V1 and SUPERSEDED, and V1 drifts.
+  pipeline_type  = "V2"
+  execution_mode = "QUEUED"
+  role_arn       = aws_iam_role.pipeline.arn
+
+  artifact_store {
+    type     = "S3"
+    location = aws_s3_bucket.artifacts.bucket
+
+    encryption_key {
+      type = "KMS"
+      id   = aws_kms_key.artifacts.arn
+    }
+  }
+
+  stage {
+    name = "Source"
+
+    action {
+      name             = "Source"
+      category         = "Source"
+      owner            = "AWS"
+      provider         = local.source.provider
+      version          = "1"
+      output_artifacts = ["source"]
+      configuration    = local.source.configuration
+    }
+  }
+
+  stage {
+    name = "Build"
+
+    action {
+      name             = "Build"
+      category         = "Build"
+      owner            = "AWS"
+      provider         = "CodeBuild"
+      version          = "1"
+      input_artifacts  = ["source"]
+      output_artifacts = ["build"]
+      configuration    = { ProjectName = aws_codebuild_project.this.name }
+    }
+  }
+
+  dynamic "stage" {
+    for_each = var.approval ? ["Approval"] : []
+
+    content {
+      name = stage.value
+
+      action {
+        name     = stage.value
+        category = "Approval"
+        owner    = "AWS"
+        provider = "Manual"
+        version  = "1"
+      }
+    }
+  }
+
+  stage {
+    name = "Deploy"
+
+    action {
+      name            = "Deploy"
+      category        = "Deploy"
+      owner           = "AWS"
+      provider        = "CodeDeployToECS"
+      version         = "1"
+      input_artifacts = ["build"]
+
+      configuration = {
+        ApplicationName                = var.application_name
+        DeploymentGroupName            = var.deployment_group_name
+        TaskDefinitionTemplateArtifact = "build"
+        TaskDefinitionTemplatePath     = "taskdef.json"
+        AppSpecTemplateArtifact        = "build"
+        AppSpecTemplatePath            = "appspec.yaml"
+        Image1ArtifactName             = "build"
+        Image1ContainerName            = "IMAGE1_NAME"
+      }
+    }
+  }
+
+  # The first execution starts with the pipeline: its role must be able to do its work by then.
+  depends_on = [aws_iam_role_policy.build, aws_iam_role_policy.pipeline, aws_s3_bucket_policy.artifacts]
+}
