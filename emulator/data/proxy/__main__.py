@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import resource
 import signal
 import sys
+import traceback
 
 from .messages import BadMessage, Event, Refused, event_line, parse_configuration
 from .plane import Plane
@@ -15,6 +17,7 @@ from .targets import Emit
 
 _LONGEST_LINE = 64 * 1024 * 1024
 _PERIOD = 1.0  # seconds
+_DESCRIPTORS = 65_536
 
 
 class _Events(asyncio.Protocol):
@@ -37,10 +40,17 @@ async def main() -> None:
     plane = Plane(emit)
     # Who started us says so: it may be gone before we come to ask.
     parent = int(sys.argv[1]) if sys.argv[1:] else os.getppid()
+    reading = loop.create_task(_follow(reader, plane, emit))
     ticking = loop.create_task(_tick(plane, parent))
+    done, _ = await asyncio.wait((reading, ticking), return_when=asyncio.FIRST_COMPLETED)
+    for task in done:
+        task.result()  # raises what broke it: a process that is half alive helps nobody
+    os._exit(0)  # with every socket: connections are not waited for
+
+
+async def _follow(reader: asyncio.StreamReader, plane: Plane, emit: Emit) -> None:
     while line := await reader.readline():
         _configure(plane, line, emit)
-    ticking.cancel()
 
 
 def _configure(plane: Plane, line: bytes, emit: Emit) -> None:
@@ -63,12 +73,15 @@ async def _tick(plane: Plane, parent: int) -> None:
     while os.getppid() == parent:
         await asyncio.sleep(_PERIOD)
         plane.tick()
-    os._exit(0)
 
 
 def _raise_file_limit() -> None:
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    """A stream takes two descriptors; the usual soft limit of 1024 (or 256) is soon reached."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _DESCRIPTORS if hard == resource.RLIM_INFINITY else min(_DESCRIPTORS, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        with contextlib.suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 if __name__ == "__main__":
@@ -76,5 +89,6 @@ if __name__ == "__main__":
     _raise_file_limit()
     try:
         asyncio.run(main())
-    finally:
-        os._exit(0)  # with every socket: connections are not waited for
+    except BaseException:
+        traceback.print_exc()
+        os._exit(1)  # not waiting for connections either

@@ -55,7 +55,8 @@ class Proxy:
     def events(self) -> Iterator[Event]:
         """Every event as it comes; blocks in between, ends with the process."""
         for line in self._pipes()[1]:
-            yield parse_event(line)
+            if line.endswith(b"\n"):  # else the process was killed while it said this
+                yield parse_event(line)
 
     def close(self) -> None:
         """Close every port and connection and end the process. It is gone when this returns."""

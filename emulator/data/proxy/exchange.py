@@ -141,7 +141,7 @@ class Exchange:
         group = self._target.group.config.arn
         seconds = asyncio.get_running_loop().time() - began
         self._meter.time_response(self._order.load_balancer, group, seconds)
-        if response.status_code >= 200:
+        if 200 <= response.status_code < 600:
             name = f"HTTPCode_Target_{response.status_code // 100}XX_Count"
             self._meter.count(name, self._order.load_balancer, group)
         return response

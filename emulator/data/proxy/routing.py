@@ -106,7 +106,7 @@ class Rules:
         ordered = sorted(rules, key=_priority)
         if not ordered or _priority(ordered[-1]) != float("inf"):
             raise BadMessage("a listener needs a default rule")
-        self._rules = [Rule(_tests(each.get("Conditions") or ()), _action(each["Actions"])) for each in ordered]
+        self._rules = [_rule(each) for each in ordered]
 
     def choose(self, asked: Asked) -> Action:
         """The action of the first rule that matches."""
@@ -124,6 +124,16 @@ class Rules:
 def _priority(rule: Mapping[str, Any]) -> float:
     value = str(rule.get("Priority", "default"))
     return float("inf") if value == "default" else int(value)
+
+
+def _rule(rule: Mapping[str, Any]) -> Rule:
+    try:
+        return Rule(_tests(rule.get("Conditions") or ()), _action(rule["Actions"]))
+    except BadMessage:
+        raise
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        priority = rule.get("Priority", "default")
+        raise BadMessage(f"rule of priority {priority}: {type(error).__name__}: {error}") from error
 
 
 # --- conditions

@@ -48,6 +48,13 @@ def test_a_target_that_closes_or_talks_nonsense_is_a_502(balancer: Any, backend:
     assert balancer.ask().status == 502
 
 
+def test_a_response_with_two_framings_reaches_the_client_with_the_one_that_counts(balancer: Any, backend: Any) -> None:
+    both = b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n"
+    balancer.serve(backend("1", lambda _, connection: connection.sendall(both)))
+    answer = balancer.ask()
+    assert (answer["content-length"], answer["transfer-encoding"], answer.body) == (None, "chunked", b"abc")
+
+
 def test_a_response_that_breaks_off_reaches_the_client_as_broken(balancer: Any, backend: Any) -> None:
     def behave(request: Any, connection: socket.socket) -> bool:
         connection.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n")

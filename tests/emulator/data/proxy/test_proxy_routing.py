@@ -86,6 +86,7 @@ def test_rules_are_asked_in_the_order_of_their_priority_as_a_number() -> None:
         ([{"Priority": "1", "Actions": [fixed(200)]}], "default"),
         ([{"Priority": "default", "Actions": [{"Type": "authenticate-oidc"}, fixed(200)]}], "authenticate"),
         ([{"Priority": "default", "Actions": [{"Type": "jump"}]}], "jump"),
+        ([{"Priority": "default", "Actions": [{"Type": "forward"}]}], "rule of priority default: KeyError"),
         (
             [{"Priority": "default", "Conditions": [{"Field": "moon", "Values": ["full"]}], "Actions": [fixed(1)]}],
             "moon",

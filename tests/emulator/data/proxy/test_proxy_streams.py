@@ -204,7 +204,7 @@ class Site:
                 web.get("/ws", self.websocket),
             ]
         )
-        runner = web.AppRunner(app, keepalive_timeout=0.2)  # so that connections go stale all the time
+        runner = web.AppRunner(app)
         self.loop.run_until_complete(runner.setup())
         listening = socket.create_server(("127.0.0.1", 0), backlog=512)
         self.loop.run_until_complete(web.SockSite(runner, listening).start())
