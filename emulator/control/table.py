@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from emulator.control import codedeploy, ecr, ecs, elbv2
+from emulator.control import autoscaling, codecommit, codedeploy, ecr, ecs, elbv2
 from emulator.control.ecs import metadata
 from emulator.control.operation import Operation
 from emulator.state.store import Store
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
 
 SERVICES: dict[str, dict[str, Operation]] = {
+    "application-autoscaling": autoscaling.OPERATIONS,
+    "codecommit": codecommit.OPERATIONS,
     "codedeploy": codedeploy.OPERATIONS,
     "ecr": ecr.OPERATIONS,
     "ecs": ecs.OPERATIONS,
@@ -22,6 +24,7 @@ SERVICES: dict[str, dict[str, Operation]] = {
 
 # By path prefix, for requests that are not signed as AWS's SDKs do; each is made once, when the emulator starts.
 MOUNTS: dict[str, Callable[[Store], WSGIApplication]] = {
+    codecommit.PREFIX: codecommit.application,
     metadata.PREFIX: metadata.application,
     "/v2/": ecr.registry,
 }
