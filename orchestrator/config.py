@@ -19,6 +19,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from orchestrator.errors import BadSetting, Refused
+from orchestrator.rules import RULES
 from orchestrator.settings import SETTINGS, TABLES, Setting, find
 
 PREFIX = "CHATBOT_DEPLOY_"
@@ -200,26 +201,10 @@ def _typed(place: str, setting: Setting, value: Any) -> Any:
 
 
 def _check_together(config: Config, where: Mapping[tuple[str, str], str]) -> None:
-    """What no setting can be wrong about alone."""
-    if config.get("image", "builder") == "bundle" and not config.endpoint_url:
-        raise BadSetting(
-            where["image", "builder"].replace("default", config.source),
-            "image.builder",
-            "a bundle image holds no Python and runs only on the emulator's process runtime, not on AWS",
-            'set image.builder = "docker" (or "auto") and run a Docker engine, or set environment.endpoint_url',
-        )
-    if config.endpoint_url and config.get("environment", "profile"):
-        raise BadSetting(
-            where["environment", "profile"],
-            "environment.profile",
-            "a profile of AWS credentials is never sent to another endpoint",
-            "drop environment.profile or environment.endpoint_url",
-        )
-    network = config.table("network")
-    if network.get("production_port") == network.get("test_port"):
-        raise BadSetting(
-            where["network", "test_port"], "network.test_port", "is the production port too", "choose two ports"
-        )
+    for rule in RULES:
+        if rule.broken(config.values):
+            place = where[rule.table, rule.key].replace("default", config.source)
+            raise BadSetting(place, f"{rule.table}.{rule.key}", rule.problem, rule.remedy)
 
 
 def _nearest(word: str, known: Iterable[str]) -> str:

@@ -163,7 +163,6 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("pipeline", "force_destroy", bool, False, "Let destroy delete the artifact bucket with its contents; must have been applied before."),
     Setting("pipeline", "github_repository", str, None, "OWNER/REPOSITORY on GitHub; unset: a CodeCommit repository.", like(r"[A-Za-z0-9-]+/[A-Za-z0-9._-]+", "OWNER/REPOSITORY")),
     Setting("pipeline", "log_retention_days", int, 30, "Days that the build log is kept.", LOG_DAYS),
-    Setting("pipeline", "with_model", bool, True, "Build the image with the embedded model."),
 )
 # fmt: on
 
