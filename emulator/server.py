@@ -75,7 +75,7 @@ class FrontDoor:
         operation, in_path = routed
 
         def forward() -> Answer:
-            return moto.answer(service, operation, moto.run(self._moto, request))
+            return moto.answer(service, operation, request, moto.run(self._moto, request))
 
         result: Answer | AwsError
         try:

@@ -120,10 +120,10 @@ def serialise(service: str, operation: str, request: Request, result: Answer | A
     return Reply(done["status_code"], {key: str(value) for key, value in done["headers"].items()}, raw)
 
 
-def answer(service: str, operation: str, reply: Reply) -> Answer:
-    """The output shape that a client would read from `reply`; raises the error that it would raise."""
+def answer(service: str, operation: str, request: Request, reply: Reply) -> Answer:
+    """The output shape that the client would read from `reply`; raises the error that it would raise."""
     shape = _botocore_model(service).operation_model(operation).output_shape
-    parser = botocore.parsers.create_parser(_botocore_model(service).metadata["protocol"])
+    parser = botocore.parsers.create_parser(_protocol(service, request))
     fields = {
         "status_code": reply.status,
         "headers": _CaseInsensitive(reply.headers),
