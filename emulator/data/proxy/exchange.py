@@ -177,7 +177,7 @@ class Exchange:
         except h11.RemoteProtocolError:
             self._bad_body = not self._client.wire.eof
             upstream.wire.abort()
-        except OSError:
+        except (OSError, IdleTimeout):
             pass  # the target takes no more; what it has to say is read by _head or _relay
 
     # --- the way back

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import threading
 import time
 from typing import Any
 
@@ -72,12 +73,21 @@ def test_a_response_that_breaks_off_reaches_the_client_as_broken(balancer: Any, 
             rest += more
 
 
-def test_a_target_slower_than_the_idle_timeout_is_a_504(balancer: Any, backend: Any) -> None:
-    balancer.serve(backend("1", lambda *_: time.sleep(3)), idle_timeout=0.3)
+def test_a_target_slower_than_the_idle_timeout_is_a_504_and_is_hung_up_on(balancer: Any, backend: Any) -> None:
+    hung_up = threading.Event()
+
+    def behave(request: Any, connection: socket.socket) -> bool:
+        connection.settimeout(5)
+        if connection.recv(1) == b"":
+            hung_up.set()
+        return False
+
+    balancer.serve(backend("1", behave), idle_timeout=0.3)
     began = time.monotonic()
     answer = balancer.ask()
     assert (answer.status, answer.body.decode()) == (504, PAGE.format("504 Gateway Time-out"))
     assert 0.25 < time.monotonic() - began < 2
+    assert hung_up.wait(2)
 
 
 def test_a_stream_that_falls_silent_is_cut_and_one_that_talks_is_not(balancer: Any, backend: Any) -> None:
