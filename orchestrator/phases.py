@@ -56,6 +56,12 @@ PHASES: tuple[Phase, ...] = (
         "cluster, roles, secret, task definition, service, CodeDeploy, alarms",
         StackWork("ecs", reads=("taskdef.json", "appspec.yaml"), hook="terraform/modules/deployment/hook"),
     ),
+    Phase(
+        "pipeline",
+        ("ecr", "ecs"),
+        "source, artifact bucket, build project, pipeline, event rule and their roles",
+        StackWork("pipeline", settings=("image",)),
+    ),
 )
 
 

@@ -77,6 +77,14 @@ def _own_tags(value: dict[str, Any]) -> str:
     return f"the tag '{taken[0]}' is the deployment's own" if taken else _tags(value)
 
 
+def _build_args(value: dict[str, Any]) -> str:
+    # The pipeline's build hands them on through a shell.
+    for name, text in value.items():
+        if not re.fullmatch(r"[A-Za-z_]\w*=[A-Za-z0-9._:/@=+,-]*", f"{name}={text}"):
+            return f"'{name}={text}' is not a name and a value of letters, digits and ._:/@=+,-"
+    return ""
+
+
 PORT = between(1, 65535)
 NAME = like(r"[a-z][a-z0-9-]{0,18}[a-z0-9]", "'chatbot' (2 to 20 lower-case letters, digits, hyphens)")
 REGION = like(r"[a-z]{2}(-[a-z]+)+-\d", "'us-east-1'")
@@ -125,7 +133,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("image", "context", str, ".", "Folder that the Dockerfile copies from, relative to the checkout."),
     Setting("image", "dockerfile", str, "Dockerfile", "The Dockerfile, relative to the context."),
     Setting("image", "platform", str, "linux/amd64", "Platform of the image.", one_of("linux/amd64", "linux/arm64")),
-    Setting("image", "build_args", dict, {}, "Build arguments (ARG) of the Dockerfile.", _tags),
+    Setting("image", "build_args", dict, {}, "Build arguments (ARG) of the Dockerfile.", _build_args),
 
     Setting("ecs", "alarm_5xx_threshold", int, 5, "Answers of 5xx from one colour in a minute that raise its alarm.", between(1, 1000000)),
     Setting("ecs", "alarm_evaluation_periods", int, 1, "Minutes in a row that an alarm's condition must hold.", between(1, 60)),

@@ -27,10 +27,12 @@ PRECIOUS = frozenset({
 
 @dataclass(frozen=True)
 class StackWork:
-    """``reads``: files outside terraform/ that the HCL reads; ``hook``: the folder of its Lambda function."""
+    """``reads``: files outside terraform/ that the HCL reads; ``settings``: other tables that it gets, each as one
+    variable; ``hook``: the folder of its Lambda function."""
 
     name: str
     reads: tuple[str, ...] = ()
+    settings: tuple[str, ...] = ()
     hook: str = ""
 
     def prepare(self, site: Site) -> None:
@@ -67,6 +69,7 @@ class StackWork:
         table = config.table(self.name) if self.name in TABLES else {}
         values: dict[str, Any] = {key: value for key, value in table.items() if value is not None}
         values |= {"name": config.prefix, "region": config.region, "tags": config.tags}
+        values |= {name: config.table(name) for name in self.settings}
         values |= {name: dict(answer) for name, answer in needs.items()}
         if self.hook and config.get("ecs", "hook"):
             values["hook_package"] = self._hook_package(site)
