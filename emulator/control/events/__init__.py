@@ -1,0 +1,1 @@
+"""EventBridge: rules and targets are moto's; matching and delivery are ours."""

@@ -1,0 +1,38 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from emulator.control.table import SERVICES
+from emulator.loops import codedeploy
+from emulator.loops.runner import Loop, Runner
+from emulator.server import FrontDoor
+from emulator.state import moto
+from emulator.state.store import Store
+from tests.emulator.release.house import FakeEcs, House
+
+
+@pytest.fixture
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
+    """An emulator without loops, that does not listen."""
+    monkeypatch.setenv("MOTO_IAM_LOAD_MANAGED_POLICIES", "false")  # a thousand documents, parsed for every test
+    moto.reset()
+    store = Store(tmp_path / "emulator")
+    FrontDoor(store)
+    yield store
+    store.children.close()
+
+
+@pytest.fixture
+def house(store: Store, monkeypatch: pytest.MonkeyPatch) -> Iterator[House]:
+    """With a minute of 10 ms."""
+    monkeypatch.setenv("EMULATOR_TIME_SCALE", "6000")
+    ecs = FakeEcs()
+    monkeypatch.setitem(SERVICES, "ecs", ecs.operations())
+    monkeypatch.delitem(SERVICES, "elbv2", raising=False)
+    runner = Runner(store, [Loop("codedeploy", codedeploy.reconcile, 0.02)])
+    runner.start()
+    yield House(store, ecs)
+    runner.close()
