@@ -14,6 +14,8 @@ from urllib.parse import parse_qsl
 from emulator.data.registry.blobs import BLOCK
 from emulator.data.registry.errors import BlobUploadInvalid, RangeInvalid
 
+_CHUNK = 1 << 16  # about what clients send at once: cheroot copies what it has for every chunk that it adds
+
 Headers = list[tuple[str, str]]
 
 
@@ -81,7 +83,7 @@ class Request:
     def _read(self) -> bytes:
         try:
             if self._chunked:
-                return bytes(self._environ["wsgi.input"].read(BLOCK))
+                return bytes(self._environ["wsgi.input"].read(_CHUNK))
             wanted = min(BLOCK, (self._length or 0) - self._received)
             return bytes(self._environ["wsgi.input"].read(wanted)) if wanted > 0 else b""
         except (OSError, ValueError) as error:  # the servers' ways to say that the connection broke

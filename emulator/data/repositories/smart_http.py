@@ -24,6 +24,7 @@ _ROUTE = re.compile(r"(?P<root>/v1/repos/(?P<name>[^/]+))/(?P<call>info/refs|git
 _SERVICES = {"git-upload-pack": "pull", "git-receive-pack": "push"}
 _NEVER_CACHED = [("Expires", "Fri, 01 Jan 1980 00:00:00 GMT"), ("Pragma", "no-cache"), ("Cache-Control", "no-cache")]
 _BLOCK = 1 << 18
+_CHUNK = 1 << 16  # about what clients send at once: cheroot copies what it has for every chunk that it adds
 
 Change = tuple[str, str, str]
 
@@ -183,7 +184,7 @@ class _Body:
     def _blocks(self) -> Iterator[bytes]:
         while self._chunked or self._left:
             try:
-                block = self._input.read(_BLOCK if self._chunked else min(_BLOCK, self._left))
+                block = self._input.read(_CHUNK if self._chunked else min(_BLOCK, self._left))
             except (OSError, ValueError) as error:  # the server's ways to say that the connection broke
                 self._chunked, self._left = False, 0
                 raise Refused(400, f"the body broke off: {error}") from None
