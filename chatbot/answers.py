@@ -103,8 +103,8 @@ class Answerer:
             options = self.options(wishes)
             record.model = options.model
             async with aclosing(self.gate.enter()) as places:
-                async for ahead in places:
-                    yield Update("", "waiting", f"Waiting for a free place: {ahead} ahead of you.")
+                async for place in places:
+                    yield Update("", "waiting", f"Waiting for a free place. You are number {place} in the queue.")
             entered = True
             record.queued = time.monotonic() - record.started
             async with aclosing(self._batched(self._with_retry(turns, options, record))) as texts:

@@ -11,7 +11,7 @@ class GateFull(Exception):
 
 
 class Gate:
-    """First come, first served. A place in the queue is told honestly: how many are ahead, as it changes."""
+    """First come, first served. The place in the queue is told honestly, as it changes."""
 
     def __init__(self, capacity: int, queue_length: int) -> None:
         self.capacity = capacity
@@ -24,7 +24,7 @@ class Gate:
         return len(self._waiting)
 
     async def enter(self) -> AsyncGenerator[int, None]:
-        """Yield the number of answers ahead, each time that it changes, and end when it is this one's turn.
+        """Yield the place in the queue, from 1, each time that it changes, and end when it is this one's turn.
 
         The caller that saw the end owes `leave`; one that closes the generator before owes nothing.
         Raises GateFull.

@@ -16,7 +16,7 @@ from chatbot.logs import event
 from chatbot.settings import Settings
 
 ASSETS = Path(__file__).parent / "assets"
-# In the page itself: given to Gradio, styles are rewritten (rules in media queries lost) and come after the first paint.
+# In the page itself: css that is given to Gradio is rewritten (media queries break) and loads after the first paint.
 HEAD = b'<link rel="stylesheet" href="/page/page.css"><link rel="modulepreload" href="/page/chat.js">'
 TINY = "Tiny demo model, often wrong"
 
