@@ -9,7 +9,7 @@ RUN    := $(BIN)/python -m
 EMULATED := $(shell grep -lsE '^ *endpoint_url *= *"http://(localhost|127)' environments/$(ENV).toml)
 
 .DEFAULT_GOAL := help
-.PHONY: help install deploy phase plan status outputs logs release history rollback destroy chat doctor test test-fast test-slow check bench clean
+.PHONY: help install deploy phase plan status outputs logs release history rollback destroy chat doctor test test-fast test-slow check bench lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -69,6 +69,12 @@ check: install ## ruff, mypy, import contracts, terraform fmt and validate
 
 bench: install ## the figures that the README quotes
 	@for bench in deploy; do $(RUN) bench.$$bench; done
+
+# One lock for every platform: each package with the hashes of its wheels for x86_64 and arm64.
+LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --no-emit-index-url --no-emit-find-links
+lock: install ## chatbot/requirements/*.txt anew from the *.in
+	@$(BIN)/pip install --quiet --disable-pip-version-check uv
+	@cd chatbot/requirements && ../../$(LOCK) app.in -o app.txt && ../../$(LOCK) --no-deps model.in -o model.txt
 
 clean: ## the scratch folders and the virtual environment; the emulator's state too
 	@if [ -x $(BIN)/python ]; then $(RUN) emulator stop; fi
