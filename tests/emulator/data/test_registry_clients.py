@@ -1,4 +1,4 @@
-"""Clients that no one here wrote, against the registry: skopeo."""
+"""Clients that no one here wrote, against the registry: skopeo and Docker."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from emulator.data.registry import Registry, Unauthorized
 
 CREDENTIALS = "Basic " + base64.b64encode(b"AWS:password").decode()
 
-pytestmark = pytest.mark.skipif(shutil.which("skopeo") is None, reason="skopeo is not installed")
+needs_skopeo = pytest.mark.skipif(shutil.which("skopeo") is None, reason="skopeo is not installed")
 
 
 def authorize(header: str, repository: str, action: str) -> None:
@@ -83,6 +83,7 @@ def push(source: str, target: str, *options: str, check: bool = True) -> subproc
     return skopeo("copy", "--dest-tls-verify=false", "--dest-creds=AWS:password", *options, source, target, check=check)
 
 
+@needs_skopeo
 @pytest.mark.parametrize("media", ["oci", "v2s2"])
 def test_skopeo_copies_an_image_in_and_out(
     registry: tuple[Registry, str], image: Path, tmp_path: Path, media: str
@@ -98,6 +99,7 @@ def test_skopeo_copies_an_image_in_and_out(
     assert at.image_config("app", "v1")["config"]["Cmd"] == ["cat", "/app/hello.txt"]
 
 
+@needs_skopeo
 def test_skopeo_lists_inspects_and_deletes(registry: tuple[Registry, str], image: Path) -> None:
     at, host = registry
     for tag in ("v1", "v2"):
@@ -110,6 +112,7 @@ def test_skopeo_lists_inspects_and_deletes(registry: tuple[Registry, str], image
     assert at.tags("app") == {}
 
 
+@needs_skopeo
 def test_skopeo_copies_between_repositories_by_mounting(registry: tuple[Registry, str], image: Path) -> None:
     at, host = registry
     push(f"docker-archive:{image}", f"docker://{host}/app:v1")
@@ -118,6 +121,7 @@ def test_skopeo_copies_between_repositories_by_mounting(registry: tuple[Registry
     assert at.tags("other") == at.tags("app")
 
 
+@needs_skopeo
 def test_skopeo_is_told_why_it_may_not(registry: tuple[Registry, str], image: Path, tmp_path: Path) -> None:
     _, host = registry
     push(f"docker-archive:{image}", f"docker://{host}/other:v1")
@@ -130,6 +134,7 @@ def test_skopeo_is_told_why_it_may_not(registry: tuple[Registry, str], image: Pa
     assert stranger.returncode != 0 and "unauthorized" in stranger.stderr
 
 
+@needs_skopeo
 def test_a_push_killed_half_way_leaves_nothing_wrong_and_succeeds_when_repeated(
     registry: tuple[Registry, str], tmp_path: Path
 ) -> None:
@@ -146,3 +151,38 @@ def test_a_push_killed_half_way_leaves_nothing_wrong_and_succeeds_when_repeated(
     assert (at.tags("app"), list(at.blobs)) == ({}, [])
     push(f"docker-archive:{big}", f"docker://{host}/app:v1")
     assert (at.unpack("app", "v1", tmp_path / "images") / "app/hello.txt").read_text() == "big"
+
+
+def docker(*arguments: str | Path, config: Path, check: bool = True) -> subprocess.CompletedProcess[str]:
+    command = ["docker", "--config", str(config), *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert not check or done.returncode == 0, done.stderr
+    return done
+
+
+@pytest.mark.docker
+def test_docker_logs_in_pushes_is_refused_and_pulls(
+    registry: tuple[Registry, str], image: Path, tmp_path: Path
+) -> None:
+    at, host = registry
+    config = tmp_path / "docker"
+    if shutil.which("docker") is None or docker("version", config=config, check=False).returncode:
+        pytest.skip("no Docker engine answers")
+    docker("login", "--username=AWS", "--password=password", host, config=config)
+    docker("load", "--input", image, config=config)
+    names = [f"{host}/app:v1", f"{host}/missing:v1"]
+    try:
+        for name in names:
+            docker("tag", "app:first", name, config=config)
+        docker("push", names[0], config=config)
+        unknown = docker("push", names[1], config=config, check=False)
+        assert "The repository with name 'missing' in the registry" in unknown.stderr
+        by_digest = f"{host}/app@{at.tags('app')['v1']}"
+        docker("rmi", "--force", "app:first", *names, config=config)
+        docker("pull", by_digest, config=config)
+        names.append(by_digest)
+        pulled = json.loads(docker("inspect", by_digest, config=config).stdout)[0]
+        assert pulled["Config"]["Cmd"] == ["cat", "/app/hello.txt"]
+        assert (at.unpack("app", "v1", tmp_path / "images") / "app/hello.txt").read_text() == "first"
+    finally:
+        docker("rmi", "--force", "app:first", *names, config=config, check=False)
