@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from emulator.control import autoscaling, cloudwatch, codecommit, codedeploy, ecr, ecs, elbv2
+from emulator.control import autoscaling, awslambda, cloudwatch, codecommit, codedeploy, ecr, ecs, elbv2
 from emulator.control.ecs import metadata
 from emulator.control.operation import Operation
 from emulator.state.store import Store
@@ -21,6 +21,7 @@ SERVICES: dict[str, dict[str, Operation]] = {
     "ecr": ecr.OPERATIONS,
     "ecs": ecs.OPERATIONS,
     "elbv2": elbv2.OPERATIONS,
+    "lambda": awslambda.OPERATIONS,
 }
 
 # By path prefix, for requests that are not signed as AWS's SDKs do; each is made once, when the emulator starts.

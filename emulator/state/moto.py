@@ -117,7 +117,13 @@ def serialise(service: str, operation: str, request: Request, result: Answer | A
     done = serializer.serialize(result)
     body = done["body"]
     raw = body.encode() if isinstance(body, str) else bytes(body)
-    return Reply(done["status_code"], {key: str(value) for key, value in done["headers"].items()}, raw)
+    status = done["status_code"]
+    if not isinstance(result, AwsError):  # a member that *is* the status (Lambda's 202), which moto's serialiser skips
+        shape = _botocore_model(service).operation_model(operation).output_shape
+        for name, member in (shape.members if shape else {}).items():
+            if member.serialization.get("location") == "statusCode":
+                status = result.get(name, status)
+    return Reply(status, {key: str(value) for key, value in done["headers"].items()}, raw)
 
 
 def answer(service: str, operation: str, request: Request, reply: Reply) -> Answer:

@@ -74,7 +74,7 @@ class FakeEcs:
     def create_task_set(self, parameters: Json) -> Answer:
         self.made += 1
         arn = f"arn:aws:ecs:us-east-1:123456789012:task-set/chatbot/chatbot/ecs-svc/{self.made}"
-        made = {
+        made: Json = {
             "id": f"ecs-svc/{self.made}", "taskSetArn": arn, "status": "ACTIVE", "computedDesiredCount": 2,
             "pendingCount": 0, "runningCount": 2, "stabilityStatus": "STEADY_STATE", "launchType": "FARGATE",
             **{key: parameters[key] for key in ("taskDefinition", "loadBalancers", "externalId") if key in parameters},
