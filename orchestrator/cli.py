@@ -10,18 +10,21 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.live import Live
 
 from orchestrator import config as configuration
-from orchestrator import view
+from orchestrator import phases, view
 from orchestrator.config import CHECKOUT, Config
 from orchestrator.errors import DeployError, Interrupted, LeftOver, Refused
 from orchestrator.runner import Event, Runner
 from orchestrator.site import Outcome
+
+if TYPE_CHECKING:
+    from orchestrator.releases import Target
 
 app = typer.Typer(
     name="orchestrator",
@@ -40,7 +43,7 @@ Json = Annotated[bool, typer.Option("--json", help="Machine-readable results, al
 Refresh = Annotated[bool, typer.Option("--refresh", help="Ask AWS for drift even where nothing changed here.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 
-LOCAL_NEXT = "make status · make logs · make destroy"
+LOCAL_NEXT = "make status · make logs · make release · make destroy"
 
 
 class Terminal:
@@ -142,6 +145,7 @@ def deploy(
     def job(runner: Runner, terminal: Terminal) -> None:
         with terminal.board(runner):
             outcomes = runner.deploy(refresh=refresh, yes=yes)
+        _first_release(runner, outcomes)
         outputs = runner.outputs()
         skipped = [outcome.phase for outcome in outcomes if outcome.result == "skipped"]
         if len(skipped) == len(outcomes):
@@ -335,6 +339,154 @@ def unlock(env: Env = "local", yes: Yes = False, sets: Sets = None, root: Root =
     _run(env, sets, root, False, job)
 
 
+def _release_target(runner: Runner, verb: str) -> Target:
+    from orchestrator.releases import Target
+
+    pipeline = runner.need("pipeline", verb)
+    answers = {name: phases.find(name).work.answer(runner.site) or {} for name in ("network", "ecs")}
+    return Target(answers["network"], answers["ecs"], pipeline)
+
+
+def _first_release(runner: Runner, outcomes: list[Outcome]) -> None:
+    """Pushes the first commit after the pipeline was made; an interrupted one is begun by the next deploy."""
+    from orchestrator import releases
+    from orchestrator.following import Follower
+
+    if all(outcome.result == "skipped" for outcome in outcomes) and runner.site.record("pipeline").get("released"):
+        return
+    target = _release_target(runner, "deploy")
+    if releases.first_is_due(runner.site, target):
+        runner.site.say("first release: pushes what is committed through the pipeline")
+        commit = releases.push(runner.site, target)
+        Follower(runner.site, target).execution(releases.execution_of(runner.site, target, commit))
+    runner.site.put_record("pipeline", runner.site.record("pipeline") | {"released": True})
+
+
+@app.command()
+def release(
+    env: Env = "local",
+    follow: Annotated[
+        bool, typer.Option("--follow", help="Only follow the release that runs, or the last one.")
+    ] = False,
+    again: Annotated[bool, typer.Option("--again", help="Release the branch's head once more.")] = False,
+    image: Annotated[str, typer.Option(help="Release this image (REPOSITORY@sha256:…) past the pipeline.")] = "",
+    wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Follow it to its end.")] = True,
+    as_json: Json = False,
+    sets: Sets = None,
+    root: Root = CHECKOUT,
+) -> None:
+    """Pushes what is committed and follows it live: stages, lifecycle events, traffic."""
+
+    def job(runner: Runner, terminal: Terminal) -> None:
+        from orchestrator import releases
+        from orchestrator.following import Follower
+
+        site, target = runner.site, _release_target(runner, "release")
+        follower = Follower(site, target)
+        deployment = execution = ""
+        if follow:
+            execution = releases.latest_execution(site, target)
+        else:
+            releases.preflight(site, target)
+            if image:
+                deployment = releases.deploy_image(site, target, image)
+            elif again:
+                execution = releases.again(site, target)
+            else:
+                execution = releases.execution_of(site, target, releases.push(site, target))
+        if wait and deployment:
+            follower.deployment(deployment)
+        elif wait:
+            follower.execution(execution)
+        terminal.say(f"released; chat at {target.network['url']}" if wait else f"begun: {deployment or execution}")
+        terminal.result({"execution": execution, "deployment": deployment, "waited": wait})
+
+    _run(env, sets, root, as_json, job)
+
+
+@app.command()
+def history(
+    env: Env = "local",
+    most: Annotated[int, typer.Option("--most", min=1, max=100, help="How many.")] = 20,
+    as_json: Json = False,
+    sets: Sets = None,
+    root: Root = CHECKOUT,
+) -> None:
+    """Releases: commit, digest, who, when, result and why."""
+
+    def job(runner: Runner, terminal: Terminal) -> None:
+        from orchestrator import history as reading
+
+        found = reading.recent(runner.site.aws, _release_target(runner, "history"), most)
+        if not as_json:
+            terminal.table(view.history(found))
+        terminal.result({"releases": [asdict(release) for release in found]})
+
+    _run(env, sets, root, as_json, job)
+
+
+@app.command()
+def rollback(
+    to: Annotated[
+        str, typer.Argument(metavar="RELEASE", help="Commit, digest or deployment; else the one before.")
+    ] = "",
+    env: Env = "local",
+    as_json: Json = False,
+    sets: Sets = None,
+    root: Root = CHECKOUT,
+) -> None:
+    """Back to an earlier release, blue/green like any other."""
+
+    def job(runner: Runner, terminal: Terminal) -> None:
+        from orchestrator import releases
+        from orchestrator.following import Follower
+
+        target = _release_target(runner, "rollback")
+        releases.preflight(runner.site, target)
+        deployment, name = releases.rollback(runner.site, target, to)
+        terminal.say(f"back to {name}")
+        Follower(runner.site, target).deployment(deployment)
+        terminal.result({"deployment": deployment, "release": name})
+
+    _run(env, sets, root, as_json, job)
+
+
+@app.command()
+def stop(env: Env = "local", as_json: Json = False, sets: Sets = None, root: Root = CHECKOUT) -> None:
+    """Ends the release that runs; the traffic goes back to where it was."""
+
+    def job(runner: Runner, terminal: Terminal) -> None:
+        from orchestrator import releases
+
+        stopped = releases.stop(runner.site, _release_target(runner, "stop"))
+        terminal.say(f"stopped {stopped}")
+        terminal.result({"stopped": stopped})
+
+    _run(env, sets, root, as_json, job)
+
+
+@app.command()
+def approve(
+    env: Env = "local",
+    reject: Annotated[bool, typer.Option("--reject", help="Say no.")] = False,
+    summary: Annotated[str, typer.Option(help="Why.")] = "",
+    as_json: Json = False,
+    sets: Sets = None,
+    root: Root = CHECKOUT,
+) -> None:
+    """Answers the approval that the pipeline waits for."""
+
+    def job(runner: Runner, terminal: Terminal) -> None:
+        from orchestrator import releases
+
+        target = _release_target(runner, "approve")
+        name = releases.approve(runner.site, target, reject=reject, summary=summary)
+        terminal.say(f"{'rejected' if reject else 'approved'} {name}")
+        terminal.result({"approval": name, "approved": not reject})
+
+    _run(env, sets, root, as_json, job)
+
+
 def _confirm(question: str) -> None:
     if not sys.stdin.isatty():
         raise Refused("there is no terminal to ask on", "add --yes")
@@ -345,7 +497,7 @@ def _confirm(question: str) -> None:
 def _next(config: Config) -> str:
     if config.name == "local":
         return LOCAL_NEXT
-    return " · ".join(f"make {verb} ENV={config.name}" for verb in ("status", "logs", "destroy"))
+    return " · ".join(f"make {verb} ENV={config.name}" for verb in ("status", "logs", "release", "destroy"))
 
 
 def main() -> None:

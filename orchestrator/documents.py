@@ -15,6 +15,7 @@ import re
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from orchestrator.errors import BadDocument
 
@@ -41,6 +42,12 @@ def render(text: str, values: Mapping[str, str], name: str, keep: frozenset[str]
     if is_json:
         _check_json(rendered, name)
     return rendered
+
+
+def json_of(text: str) -> dict[str, Any]:
+    """A rendered document as the API takes it."""
+    document: dict[str, Any] = json.loads(text)
+    return document
 
 
 def placeholders(text: str) -> list[str]:

@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from orchestrator.doctor import Finding
+from orchestrator.history import Release
 from orchestrator.runner import Event
 from orchestrator.site import Outcome
 
@@ -120,6 +121,16 @@ def status(found: Mapping[str, Any]) -> list[tuple[str, ...]]:
         table += [("task", task["id"], f"{task['status']} {task['task_definition']}") for task in service["tasks"]]
     table += [("alarm", name, state) for name, state in found.get("alarms", {}).items()]
     return table + ([("token", found["token"], "")] if "token" in found else [])
+
+
+def history(found: list[Release]) -> list[tuple[str, ...]]:
+    """Releases, the newest first."""
+    head = ("when", "result", "commit", "digest", "seconds", "who", "why")
+    return [head] + [
+        (each.began, each.result, each.commit[:8] or "-", each.digest or "-", f"{each.seconds:.0f}", each.who or "-",
+         " ".join(each.why.split()))
+        for each in found
+    ]  # fmt: skip
 
 
 def findings(found: list[Finding]) -> list[tuple[str, ...]]:

@@ -129,6 +129,18 @@ class Aws:
             env["AWS_PROFILE"] = self.config.get("environment", "profile")
         return env
 
+    def git_environment(self) -> dict[str, str]:
+        """The environment of git, with the keys that its credential helper signs with."""
+        env = self.environment()
+        with self._lock, explained("finding credentials"):
+            found = self._made_session().get_credentials()
+        if found is None:
+            raise BadCredentials("there are no AWS credentials", "run: aws configure, or set environment.profile")
+        frozen = found.get_frozen_credentials()
+        env |= {"AWS_ACCESS_KEY_ID": frozen.access_key, "AWS_SECRET_ACCESS_KEY": frozen.secret_key}
+        env.pop("AWS_SESSION_TOKEN", None)
+        return env | ({"AWS_SESSION_TOKEN": frozen.token} if frozen.token else {})
+
 
 def code(error: Exception) -> str:
     """The error code of a botocore ClientError."""

@@ -1,0 +1,102 @@
+"""Follows a release live: the pipeline's stages, CodeDeploy's lifecycle events, the traffic between the colours."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from orchestrator.errors import ReleaseFailed
+from orchestrator.releases import Target
+from orchestrator.site import Site
+from orchestrator.status import colours
+from orchestrator.tools.aws import explained
+
+PAUSE = 1.0
+ENDED = ("Succeeded", "Failed", "Stopped")
+PIPELINE_ENDED = ("Succeeded", "Failed", "Stopped", "Cancelled", "Superseded")
+
+
+class Follower:
+    """Says each change once. It only reads: killed, the release goes on, and another follower can take over."""
+
+    def __init__(self, site: Site, target: Target) -> None:
+        self._site = site
+        self._target = target
+        self._said: dict[str, str] = {}
+        self._deployments: set[str] = set()
+
+    def execution(self, execution: str) -> None:
+        """Follows a pipeline execution to its end; ``ReleaseFailed`` says why when it is not the good one."""
+        client, name = self._site.aws.client("codepipeline"), self._target.pipeline["pipeline_name"]
+        with explained("following the pipeline"):
+            while True:
+                status = client.get_pipeline_execution(pipelineName=name, pipelineExecutionId=execution)
+                why = self._actions(client, name, execution)
+                for deployment in sorted(self._deployments):
+                    self._deployment(deployment)
+                found = status["pipelineExecution"]
+                if found["status"] in PIPELINE_ENDED:
+                    break
+                time.sleep(PAUSE)
+        if found["status"] != "Succeeded":
+            self._failed(
+                f"the pipeline {found['status'].lower()}: {why or found.get('statusSummary', 'no reason given')}"
+            )
+
+    def deployment(self, deployment: str) -> None:
+        """Follows one CodeDeploy deployment to its end."""
+        with explained("following the deployment"):
+            while (info := self._deployment(deployment))["status"] not in ENDED:
+                time.sleep(PAUSE)
+        if info["status"] != "Succeeded":
+            why = info.get("errorInformation", {}).get("message") or info.get("rollbackInfo", {}).get("rollbackMessage")
+            self._failed(f"deployment {deployment} {info['status'].lower()}: {why or 'no reason given'}")
+
+    def _failed(self, what: str) -> None:
+        raise ReleaseFailed(f"{what}\nblue goes on serving", f"see: {self._site.config.command('history')}")
+
+    def _actions(self, client: Any, name: str, execution: str) -> str:
+        """Says what the stages do; why one failed, if one did."""
+        listed = client.list_action_executions(pipelineName=name, filter={"pipelineExecutionId": execution})
+        failed = ""
+        for action in reversed(listed["actionExecutionDetails"]):
+            result = action.get("output", {}).get("executionResult", {})
+            external = result.get("externalExecutionId", "")
+            if action.get("input", {}).get("actionTypeId", {}).get("provider") == "CodeDeployToECS" and external:
+                self._deployments.add(external)
+            place = f"{action['stageName']}/{action['actionName']}"
+            self._say(action["actionExecutionId"], f"{place:<24} {action['status']}")
+            if action["status"] == "Failed":
+                details = result.get("errorDetails", {}).get("message") or result.get("externalExecutionSummary", "")
+                failed = f"{place}: {details or 'failed'}"
+        return failed
+
+    def _deployment(self, deployment: str) -> dict[str, Any]:
+        client = self._site.aws.client("codedeploy")
+        info: dict[str, Any] = client.get_deployment(deploymentId=deployment)["deploymentInfo"]
+        for identifier in client.list_deployment_targets(deploymentId=deployment).get("targetIds", []):
+            target = client.get_deployment_target(deploymentId=deployment, targetId=identifier)["deploymentTarget"]
+            for event in target.get("ecsTarget", {}).get("lifecycleEvents", []):
+                if event["status"] != "Pending":
+                    name = event["lifecycleEventName"]
+                    self._say(f"{deployment}/{name}", f"  {name:<22} {event['status']}{_reason(event)}")
+        self._traffic()
+        self._say(deployment, f"  deployment {deployment} {info['status']}")
+        return info
+
+    def _traffic(self) -> None:
+        found = colours(self._site.aws, self._target.network)
+        shares = "  ".join(f"{colour} {state['production']}%" for colour, state in sorted(found.items()))
+        tests = next((colour for colour, state in found.items() if state["test"]), "-")
+        self._say("traffic", f"  traffic {shares}, test listener on {tests}")
+
+    def _say(self, key: str, line: str) -> None:
+        if self._said.get(key) != line:
+            self._said[key] = line
+            self._site.say(line)
+
+
+def _reason(event: Mapping[str, Any]) -> str:
+    message = event.get("diagnostics", {}).get("message", "")
+    return f": {message}" if event["status"] == "Failed" and message else ""

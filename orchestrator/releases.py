@@ -1,0 +1,284 @@
+"""Releases: begun, taken back, stopped and approved, through the pipeline and CodeDeploy's public APIs alone."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from orchestrator import documents
+from orchestrator.errors import BadDocument, NotNow, ReleaseFailed
+from orchestrator.history import Release, deployments, digest_of, recent
+from orchestrator.site import Site
+from orchestrator.tools import git
+from orchestrator.tools.aws import code, explained
+
+RUNNING = ("Created", "Queued", "InProgress", "Baking", "Ready")
+# The event rule starts the pipeline within seconds of a push.
+PATIENCE = 60.0
+
+
+@dataclass(frozen=True)
+class Target:
+    """What a release works on: the answers of the phases that made it."""
+
+    network: Mapping[str, Any]
+    ecs: Mapping[str, Any]
+    pipeline: Mapping[str, Any]
+
+
+def preflight(site: Site, target: Target) -> None:
+    """Refuses a release that could not end well: one is running, the listener is elsewhere, the source is cut off."""
+    with explained("looking before the release"):
+        running = deployments(site.aws, target.ecs, RUNNING)
+        if running:
+            raise NotNow(
+                f"deployment {running[0]} is still running",
+                f"follow it: {site.config.command('release --follow')}, or end it: {site.config.command('stop')}",
+            )
+        _listener_is_primary(site, target)
+        _source_is_connected(site, target)
+
+
+def _listener_is_primary(site: Site, target: Target) -> None:
+    """CodeDeploy begins at the primary task set; a listener that stands elsewhere was moved by hand."""
+    ecs = target.ecs
+    found = site.aws.client("ecs").describe_services(cluster=ecs["cluster_name"], services=[ecs["service_name"]])
+    primary = next((each for each in found["services"][0].get("taskSets", []) if each["status"] == "PRIMARY"), None)
+    if primary is None:
+        raise NotNow("the service has no primary task set", f"see: {site.config.command('status')}")
+    expected = {balancer["targetGroupArn"] for balancer in primary.get("loadBalancers", [])}
+    listener = target.network["production_listener_arn"]
+    live = _forwarded(site.aws.client("elbv2").describe_listeners(ListenerArns=[listener])["Listeners"][0])
+    if live != expected:
+        names = ", ".join(arn.split("/")[-2] for arn in sorted(live)) or "nothing"
+        raise NotNow(
+            f"the production listener forwards to {names}, not to the primary task set's target group",
+            "point the listener back to it, then release: CodeDeploy would refuse",
+        )
+
+
+def _forwarded(listener: Mapping[str, Any]) -> set[str]:
+    arns = set()
+    for action in listener["DefaultActions"]:
+        groups = action.get("ForwardConfig", {}).get("TargetGroups", [])
+        arns |= {group["TargetGroupArn"] for group in groups if group.get("Weight", 1) > 0}
+        if not groups and action.get("TargetGroupArn"):
+            arns.add(action["TargetGroupArn"])
+    return arns
+
+
+def _source_is_connected(site: Site, target: Target) -> None:
+    arn = target.pipeline.get("connection_arn")
+    if not arn:
+        return
+    status = site.aws.client("codeconnections").get_connection(ConnectionArn=arn)["Connection"]["ConnectionStatus"]
+    if status != "AVAILABLE":
+        raise NotNow(
+            f"the connection to GitHub is {status}",
+            "accept it once in the console: Developer Tools, Settings, Connections",
+        )
+
+
+def push(site: Site, target: Target) -> str:
+    """Pushes what is committed; the commit. The pipeline begins by itself."""
+    root, branch = site.config.root, target.pipeline["branch"]
+    commit = git.head(root)
+    if not commit:
+        raise NotNow("there is no commit to release", "git init, git add, git commit; then release again")
+    for file in git.changed(root)[:5]:
+        site.say(f"not committed, so not released: {file}")
+    with explained("reading the branch"):
+        if target.pipeline.get("repository_name") and branch_head(site, target) == commit:
+            raise NotNow(
+                f"{commit[:8]} is released already", "commit something first, or start it anew: release --again"
+            )
+    refused = _push(site, target)
+    if refused:
+        raise ReleaseFailed(f"git push was refused:\n  {refused}", "git pull what others released, then release again")
+    site.say(f"pushed {commit[:8]} to {branch}")
+    return commit
+
+
+def _push(site: Site, target: Target) -> str:
+    root, pipeline = site.config.root, target.pipeline
+    if pipeline.get("clone_url_http"):
+        return git.push(root, pipeline["clone_url_http"], pipeline["branch"], site.aws.git_environment())
+    repository = str(site.config.get("pipeline", "github_repository"))
+    remote = git.remote_of(root, repository)
+    return (
+        git.push_remote(root, remote, pipeline["branch"]) if remote else f"no remote of this checkout is {repository}"
+    )
+
+
+def branch_head(site: Site, target: Target) -> str:
+    """The commit that the pipeline's branch is at in CodeCommit; empty when there is none yet."""
+    from botocore.exceptions import ClientError
+
+    pipeline = target.pipeline
+    try:
+        found = site.aws.client("codecommit").get_branch(
+            repositoryName=pipeline["repository_name"], branchName=pipeline["branch"]
+        )
+    except ClientError as error:
+        if code(error) == "BranchDoesNotExistException":
+            return ""
+        raise
+    return str(found["branch"]["commitId"])
+
+
+def execution_of(site: Site, target: Target, commit: str) -> str:
+    """The pipeline execution that the push of ``commit`` began; started by us when no event did within a minute."""
+    client, name = site.aws.client("codepipeline"), target.pipeline["pipeline_name"]
+    deadline = time.monotonic() + PATIENCE
+    with explained("codepipeline:ListPipelineExecutions"):
+        while time.monotonic() < deadline:
+            listed = client.list_pipeline_executions(pipelineName=name, maxResults=10)["pipelineExecutionSummaries"]
+            for execution in listed:
+                if any(source.get("revisionId") == commit for source in execution.get("sourceRevisions", [])):
+                    return str(execution["pipelineExecutionId"])
+            time.sleep(1)
+        site.say("no event started the pipeline; starts it by hand")
+        return str(client.start_pipeline_execution(name=name)["pipelineExecutionId"])
+
+
+def again(site: Site, target: Target) -> str:
+    """Releases the branch's head once more."""
+    with explained("codepipeline:StartPipelineExecution"):
+        name = target.pipeline["pipeline_name"]
+        return str(site.aws.client("codepipeline").start_pipeline_execution(name=name)["pipelineExecutionId"])
+
+
+def latest_execution(site: Site, target: Target) -> str:
+    with explained("codepipeline:ListPipelineExecutions"):
+        name = target.pipeline["pipeline_name"]
+        listed = site.aws.client("codepipeline").list_pipeline_executions(pipelineName=name, maxResults=1)
+    if not listed["pipelineExecutionSummaries"]:
+        raise NotNow("nothing was ever released", f"begin: {site.config.command('release')}")
+    return str(listed["pipelineExecutionSummaries"][0]["pipelineExecutionId"])
+
+
+def deploy_image(site: Site, target: Target, uri: str) -> str:
+    """Releases an image past the pipeline, by a revision of taskdef.json with it; the deployment's id."""
+    if "@sha256:" not in uri:
+        raise BadDocument(f"{uri} names no digest", "give REPOSITORY@sha256:…; a tag could mean another image tomorrow")
+    text = (site.config.root / "taskdef.json").read_text(encoding="utf-8")
+    values = {**target.ecs["placeholders"], "IMAGE1_NAME": uri}
+    definition = documents.json_of(documents.render(text, values, "taskdef.json"))
+    with explained("ecs:RegisterTaskDefinition"):
+        registered = site.aws.client("ecs").register_task_definition(**definition)["taskDefinition"]
+    return deploy_revision(site, target, registered["taskDefinitionArn"], f"image {digest_of(uri)}")
+
+
+def deploy_revision(site: Site, target: Target, task_definition: str, why: str) -> str:
+    """A blue/green deployment of a registered task definition; the deployment's id."""
+    text = (site.config.root / "appspec.yaml").read_text(encoding="utf-8")
+    values = {**target.ecs["placeholders"], "TASK_DEFINITION": task_definition}
+    appspec = documents.render(text, values, "appspec.yaml")
+    with explained("codedeploy:CreateDeployment"):
+        made = site.aws.client("codedeploy").create_deployment(
+            applicationName=target.ecs["application_name"],
+            deploymentGroupName=target.ecs["deployment_group_name"],
+            revision={"revisionType": "AppSpecContent", "appSpecContent": {"content": appspec}},
+            description=why[:256],
+        )
+    return str(made["deploymentId"])
+
+
+def rollback(site: Site, target: Target, wanted: str = "") -> tuple[str, str]:
+    """Deploys an earlier release again, unless named the one before the last good; the deployment, and what it is."""
+    releases = recent(site.aws, target, 50)
+    good = [release for release in releases if release.result == "Succeeded"]
+    if wanted:
+        named = [each for each in good if _is(each, wanted)]
+        if not named:
+            raise NotNow(f"no good release is '{wanted}'", f"see: {site.config.command('history')}")
+        return _again(site, target, named[0])
+    earlier = [each for each in good if each.task_definition != good[0].task_definition]
+    if earlier:
+        return _again(site, target, earlier[0])
+    first = _before_all(site, target, releases)
+    if not first:
+        raise NotNow("there is no earlier good release", f"see: {site.config.command('history')}")
+    return deploy_revision(site, target, first, "rollback to the first deployment"), "the first deployment"
+
+
+def _is(release: Release, wanted: str) -> bool:
+    return wanted == release.deployment or any(
+        len(wanted) >= 4 and name.startswith(wanted.removeprefix("sha256:"))
+        for name in (release.commit, release.digest)
+    )
+
+
+def _again(site: Site, target: Target, release: Release) -> tuple[str, str]:
+    name = release.commit[:8] or release.digest or release.deployment
+    return deploy_revision(site, target, release.task_definition, f"rollback to {name}"), name
+
+
+def _before_all(site: Site, target: Target, releases: Sequence[Release]) -> str:
+    """The revision that Terraform deployed before the first release; it is in no history of CodeDeploy's."""
+    numbers = [int(each.task_definition.rpartition(":")[2]) for each in releases if each.task_definition]
+    if not numbers:
+        return ""
+    with explained("ecs:ListTaskDefinitions"):
+        found = site.aws.client("ecs").list_task_definitions(
+            familyPrefix=target.ecs["task_family"], status="ACTIVE", sort="DESC"
+        )["taskDefinitionArns"]
+    return next((str(arn) for arn in found if int(arn.rpartition(":")[2]) < min(numbers)), "")
+
+
+def stop(site: Site, target: Target) -> str:
+    """Ends the release that runs, traffic back to where it was; what was stopped."""
+    client = site.aws.client("codedeploy")
+    stopped = []
+    with explained("stopping the release"):
+        for deployment in deployments(site.aws, target.ecs, RUNNING):
+            client.stop_deployment(deploymentId=deployment, autoRollbackEnabled=True)
+            stopped.append(f"deployment {deployment}")
+        name, pipelines = target.pipeline["pipeline_name"], site.aws.client("codepipeline")
+        for execution in pipelines.list_pipeline_executions(pipelineName=name, maxResults=10)[
+            "pipelineExecutionSummaries"
+        ]:
+            if execution["status"] == "InProgress":
+                identifier = execution["pipelineExecutionId"]
+                pipelines.stop_pipeline_execution(
+                    pipelineName=name,
+                    pipelineExecutionId=identifier,
+                    abandon=False,
+                    reason="stopped by the orchestrator",
+                )
+                stopped.append(f"pipeline execution {identifier}")
+    if not stopped:
+        raise NotNow("no release is running", f"see: {site.config.command('history')}")
+    return ", ".join(stopped)
+
+
+def approve(site: Site, target: Target, *, reject: bool, summary: str) -> str:
+    """Answers the approval that the pipeline waits for; its name."""
+    client, name = site.aws.client("codepipeline"), target.pipeline["pipeline_name"]
+    with explained("codepipeline:PutApprovalResult"):
+        for stage in client.get_pipeline_state(name=name)["stageStates"]:
+            for action in stage.get("actionStates", []):
+                token = action.get("latestExecution", {}).get("token")
+                if token and action["latestExecution"]["status"] == "InProgress":
+                    client.put_approval_result(
+                        pipelineName=name,
+                        stageName=stage["stageName"],
+                        actionName=action["actionName"],
+                        token=token,
+                        result={
+                            "status": "Rejected" if reject else "Approved",
+                            "summary": summary or "by the orchestrator",
+                        },
+                    )
+                    return f"{stage['stageName']} / {action['actionName']}"
+    raise NotNow("the pipeline waits for no approval", f"see: {site.config.command('release --follow')}")
+
+
+def first_is_due(site: Site, target: Target) -> bool:
+    """Whether the pipeline has never had a commit: the deploy then pushes the first one itself."""
+    if not target.pipeline.get("repository_name") or not git.head(site.config.root):
+        return False
+    with explained("codecommit:GetBranch"):
+        return not branch_head(site, target)
