@@ -23,13 +23,14 @@ def check_providers(names: Sequence[str]) -> None:
 
 
 def check_strategy(cluster: Cluster, strategy: Strategy) -> list[dict[str, Any]]:
-    """`strategy` with its defaults; its providers must be the cluster's, one at most has a base, one weight is over 0."""
+    """`strategy` with its defaults. Its providers must be the cluster's, one at most has a base, a weight is over 0."""
     complete = [{"weight": 0, "base": 0} | dict(item) for item in strategy]
     for item in complete:
         if item["capacityProvider"] not in cluster.capacity_providers:
             raise errors.invalid(
-                f"The specified capacity provider strategy cannot contain a capacity provider that is not associated with the"
-                f" cluster. Associate the capacity provider with the cluster and try again. ({item['capacityProvider']})"
+                "The specified capacity provider strategy cannot contain a capacity provider that is not associated"
+                " with the cluster. Associate the capacity provider with the cluster and try again."
+                f" ({item['capacityProvider']})"
             )
     if sum(item["base"] > 0 for item in complete) > 1:
         raise errors.invalid(

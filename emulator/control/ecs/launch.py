@@ -76,19 +76,19 @@ def check_subnets(store: Store, call: Call, found: Revision) -> None:
     known = {s["SubnetId"] for s in ec2.describe_subnets()["Subnets"]}
     for subnet in vpc["subnets"]:
         if subnet not in known:
-            raise errors.invalid(f"Error retrieving subnet information for [{subnet}]: The subnet ID '{subnet}' does not exist"
-                                 " (ErrorCode: InvalidSubnetID.NotFound)")  # fmt: skip
+            raise errors.invalid(f"Error retrieving subnet information for [{subnet}]: The subnet ID '{subnet}' does"
+                                 " not exist (ErrorCode: InvalidSubnetID.NotFound)")  # fmt: skip
     groups = (
         {g["GroupId"] for g in ec2.describe_security_groups()["SecurityGroups"]} if vpc["securityGroups"] else set()
     )
     for group in vpc["securityGroups"]:
         if group not in groups:
-            raise errors.invalid(f"Error retrieving security group information for [{group}]: The security group '{group}'"
-                                 " does not exist (ErrorCode: InvalidGroup.NotFound)")  # fmt: skip
+            raise errors.invalid(f"Error retrieving security group information for [{group}]: The security group"
+                                 f" '{group}' does not exist (ErrorCode: InvalidGroup.NotFound)")  # fmt: skip
 
 
 def new_task(cluster: Cluster, definition: TaskDefinition, found: Revision, **fields: Any) -> Task:
-    """A task that the loop will start. `fields`: group, started_by, capacity_provider, overrides, tags, execute_command."""
+    """A task that the loop will start. `fields`: what Task has beside these."""
     prefix, _, _ = cluster.arn.partition(":cluster/")
     _, _, _, region, account = prefix.split(":")
     identifier = new_id()

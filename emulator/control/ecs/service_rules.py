@@ -64,8 +64,8 @@ def check_balancers(balancers: list[dict[str, Any]], definition: TaskDefinition 
         raise errors.invalid("load balancers can have at most 5 items.")
     for balancer in balancers:
         if not balancer.get("targetGroupArn"):
-            raise errors.invalid("Load balancers must have a target group: tasks with network mode awsvpc cannot use a Classic"
-                                 " Load Balancer.")  # fmt: skip
+            raise errors.invalid("Load balancers must have a target group: tasks with network mode awsvpc cannot use a"
+                                 " Classic Load Balancer.")  # fmt: skip
         name, port = balancer.get("containerName"), balancer.get("containerPort")
         if not name or port is None:
             raise errors.invalid("Container Name and Container Port should be set for the load balancer.")
@@ -101,11 +101,11 @@ def check_target_groups(store: Store, call: Call, balancers: list[dict[str, Any]
         try:
             group = elb.describe_target_groups(TargetGroupArns=[arn])["TargetGroups"][0]
         except (ClientError, IndexError):
-            raise errors.invalid(f"Unable to assume role and validate the specified targetGroupArn {arn}. Please verify that the"
-                                 " ECS service role being passed has the proper permissions.") from None  # fmt: skip
+            raise errors.invalid(f"Unable to assume role and validate the specified targetGroupArn {arn}. Please verify"
+                                 " that the ECS service role has the proper permissions.") from None  # fmt: skip
         if group.get("TargetType") != "ip":
             raise errors.invalid(f"The provided target group {arn} has target type {group.get('TargetType')}, which is"
-                                 " incompatible with the awsvpc network mode specified in the task definition.")  # fmt: skip
+                                 " incompatible with the awsvpc network mode of the task definition.")  # fmt: skip
         if not group.get("LoadBalancerArns"):
             raise errors.invalid(
                 f"The target group with targetGroupArn {arn} does not have an associated load balancer."

@@ -1,4 +1,4 @@
-"""Services: what CreateService, UpdateService, DeleteService and the questions about them do; the loop does the rest."""
+"""Services: what CreateService, UpdateService and DeleteService write down; the loop makes it true."""
 
 from __future__ import annotations
 
@@ -62,7 +62,9 @@ def _new(call: Call, cluster: Cluster, arn: str, revision: Revision, controller:
     return Service(
         name=given["serviceName"], arn=arn, cluster_arn=cluster.arn, revision=revision, controller=controller,
         desired=given.get("desiredCount") or 0, created_by=f"arn:aws:iam::{call.account}:root",
-        deployment_configuration=service_rules.deployment_configuration(given.get("deploymentConfiguration"), controller),
+        deployment_configuration=service_rules.deployment_configuration(
+            given.get("deploymentConfiguration"), controller
+        ),
         grace=given.get("healthCheckGracePeriodSeconds", 0 if balanced else None),
         role=_role(call, revision), rebalancing=given.get("availabilityZoneRebalancing") or "DISABLED",
         execute_command=bool(given.get("enableExecuteCommand")), managed_tags=bool(given.get("enableECSManagedTags")),

@@ -78,7 +78,8 @@ def service(tables: EcsTables, found: Service, include: list[str]) -> Answer:
         "deploymentController": {"type": found.controller},
         "taskSets": [task_set(tables, found, each) for each in found.task_sets],
         "deployments": [deployment(tables, each) for each in found.deployments] or _mirrored(tables, found),
-        "roleArn": found.role, "events": list(found.events), "createdAt": found.created_at, "createdBy": found.created_by,
+        "roleArn": found.role, "events": list(found.events),
+        "createdAt": found.created_at, "createdBy": found.created_by,
         "placementConstraints": found.placement_constraints, "placementStrategy": found.placement_strategy,
         "healthCheckGracePeriodSeconds": found.grace, "schedulingStrategy": found.scheduling,
         "tags": tag_list(tables.tags.get(found.arn, {})) if "TAGS" in include else None,
@@ -90,7 +91,7 @@ def service(tables: EcsTables, found: Service, include: list[str]) -> Answer:
 def _mirrored(tables: EcsTables, found: Service) -> list[Answer]:
     """The primary task set of a CODE_DEPLOY service as its one deployment.
 
-    AWS answers an empty list, which makes its own waiter `services_stable` time out (boto/botocore#2865); see docs/ecs.md.
+    AWS answers an empty list, which makes its own waiter `services_stable` time out (boto/botocore#2865): docs/ecs.md.
     """
     if found.controller != "CODE_DEPLOY":
         return []
@@ -157,7 +158,8 @@ def task(found: Task, include: list[str]) -> Answer:
         "ephemeralStorage": {"sizeInGiB": 20} | definition.get("ephemeralStorage", {}),
         "fargateEphemeralStorage": {"sizeInGiB": 20} | definition.get("ephemeralStorage", {}),
         "availabilityZone": found.availability_zone, "enableExecuteCommand": found.execute_command,
-        "attachments": _attachments(found), "attributes": [{"name": "ecs.cpu-architecture", "value": _architecture(found)}],
+        "attachments": _attachments(found),
+        "attributes": [{"name": "ecs.cpu-architecture", "value": _architecture(found)}],
         "containers": [container(found, each) for each in found.containers],
         "overrides": {"containerOverrides": [], "inferenceAcceleratorOverrides": []} | found.overrides,
         "connectivity": "CONNECTED" if found.connected_at else None, "connectivityAt": found.connected_at,

@@ -1,4 +1,4 @@
-"""What ECS knows: clusters, task definitions, services, task sets, deployments, tasks, and the settings of the account."""
+"""What ECS knows: clusters, task definitions, services, task sets, deployments, tasks, account settings."""
 
 from __future__ import annotations
 

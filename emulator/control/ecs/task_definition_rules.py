@@ -62,7 +62,8 @@ def _check_container(container: Document, document: Document) -> None:
     limits = (container.get("memory"), container.get("memoryReservation"))
     if not any(limits) and not document.get("memory"):
         raise errors.client(
-            f"Invalid setting for container '{name}'. At least one of 'memory' or 'memoryReservation' must be specified."
+            f"Invalid setting for container '{name}'. At least one of 'memory' or 'memoryReservation' must be"
+            " specified."
         )
     if all(limits) and container["memory"] < container["memoryReservation"]:
         raise errors.client(
@@ -142,7 +143,8 @@ def _check_dependencies(containers: list[Document]) -> None:
                 raise errors.client("Container dependency condition should be one of [START,COMPLETE,SUCCESS,HEALTHY]")
             if condition in ("COMPLETE", "SUCCESS") and by_name[other].get("essential", True):
                 raise errors.client(
-                    f"Container '{other}' cannot be essential when another container depends on it with the condition {condition}."
+                    f"Container '{other}' cannot be essential when another container depends on it with the condition"
+                    f" {condition}."
                 )
             if condition == "HEALTHY" and "healthCheck" not in by_name[other]:
                 raise errors.client(
@@ -177,8 +179,8 @@ def _check_fargate(document: Document, containers: list[Document]) -> None:
         raise errors.client("Fargate requires that 'cpu' be defined at the task level." if cpu is None else
                             "Fargate requires that 'memory' be defined at the task level.")  # fmt: skip
     if memory not in FARGATE_SIZES.get(cpu, []):
-        raise errors.client("No Fargate configuration exists for given values: "
-                            f"{cpu} CPU, {memory} memory. See the Amazon ECS documentation for the valid values.")  # fmt: skip
+        raise errors.client(f"No Fargate configuration exists for given values: {cpu} CPU, {memory} memory. See the"
+                            " Amazon ECS documentation for the valid values.")  # fmt: skip
     if sum(container.get("cpu", 0) for container in containers) > cpu:
         raise errors.client("The sum of the container 'cpu' values must not be more than the task's 'cpu'.")
     for container in containers:

@@ -28,7 +28,7 @@ def register_task_definition(store: Store, call: Call) -> Answer:
 
 
 def _completed(parameters: dict[str, Any]) -> dict[str, Any]:
-    """With what AWS adds: empty lists, `essential`, a host port, the sizes in units, the attributes that it requires."""
+    """With what AWS adds: empty lists, `essential`, a host port, sizes in units, required attributes."""
     document = copy.deepcopy({key: value for key, value in parameters.items() if key not in ("tags", "family")})
     for key in ("volumes", "placementConstraints"):
         document[key] = document.get(key) or []

@@ -127,7 +127,7 @@ def execute_command(store: Store, call: Call) -> Answer:
     if not found:
         raise errors.invalid("The referenced task was not found.")
     if not found.execute_command:
-        raise errors.invalid("The execute command failed because execute command was not enabled when the task was run or"
-                             " the execute command agent isn’t running. Wait and try again or run a new task with execute"
-                             " command enabled and try again.")  # fmt: skip
+        raise errors.invalid("The execute command failed because execute command was not enabled when the task was run"
+                             " or the execute command agent isn’t running. Wait and try again or run a new task with"
+                             " execute command enabled and try again.")  # fmt: skip
     raise AwsError("UnsupportedFeatureException", "the emulator does not support ecs:ExecuteCommand")

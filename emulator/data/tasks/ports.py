@@ -6,7 +6,7 @@ import random
 import socket
 import threading
 
-# Below the range that Linux and macOS give to outgoing connections, so that none of those takes a port that was promised.
+# Below what Linux and macOS give to outgoing connections, so that none of those takes a port that was promised.
 _RANGE = range(20000, 32000)
 
 

@@ -1,7 +1,7 @@
-"""The `process` runtime: the application layer of a bundle image, run with the emulator's own Python (docs/architecture.md).
+"""The `process` runtime: a bundle image's application layer, run with the emulator's own Python (docs/architecture.md).
 
-Not a sandbox: a task has the rights of the user who runs the emulator, its memory is not limited, and the containers of a
-task do not share a localhost. Each container has a copy of the image's files, a home and a folder for temporary files.
+Not a sandbox: a task has the rights of the user who runs the emulator, its memory is not limited, and the containers
+of a task do not share a localhost. Each has a copy of the image's files, a home and a folder for temporary files.
 """
 
 from __future__ import annotations

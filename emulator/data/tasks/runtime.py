@@ -96,7 +96,7 @@ class Handle(Protocol):
         """SIGKILL to all of its processes."""
 
     def run(self, command: Sequence[str], timeout: float) -> int | None:
-        """Runs a command in the container, as a health check; its exit code, None when it took longer than `timeout`."""
+        """Runs a command in it, as a health check does; the exit code, None when it took longer than `timeout`."""
 
     def usage(self) -> Usage | None:
         """None when it has ended."""
@@ -112,8 +112,11 @@ class Runtime(Protocol):
         """Raises PullFailed."""
 
     def start(self, spec: Spec, on_output: Callable[[bytes], None], on_exit: Callable[[], None]) -> Handle:
-        """Starts it; `on_output` gets each line of stdout and stderr (without its end), `on_exit` is called once, when it
-        has ended and all of its output was given. Both come from threads of the runtime. Raises StartFailed."""
+        """Starts it; raises StartFailed.
+
+        `on_output` gets each line of stdout and stderr, without its end; `on_exit` is called once, when it has ended
+        and all of its output was given. Both are called from threads of the runtime.
+        """
 
     def close(self) -> None:
         """Removes whatever still runs."""

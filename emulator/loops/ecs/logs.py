@@ -1,4 +1,4 @@
-"""The awslogs driver: a container's lines to CloudWatch Logs, in order and in batches, never holding the container up."""
+"""The awslogs driver: a container's lines to CloudWatch Logs, in order, in batches, never holding it up."""
 
 from __future__ import annotations
 
@@ -109,8 +109,8 @@ def open_stream(store: Store, task: Task, definition: dict[str, Any], credential
     except ClientError as error:
         said = error.response["Error"]
         raise initialization(
-            "failed to validate logger args: create stream has been retried 1 times: failed to create Cloudwatch log stream:"
-            f" {said['Code']}: {said.get('Message', '')} : exit status 1"
+            "failed to validate logger args: create stream has been retried 1 times: failed to create Cloudwatch log"
+            f" stream: {said['Code']}: {said.get('Message', '')} : exit status 1"
         ) from None
     return LogStream(client, group, stream)
 

@@ -28,14 +28,14 @@ class Meter:
 
     def __init__(self, store: Store, period: float = PERIOD) -> None:
         self._store = store
-        self._period = period
-        self._due = time.monotonic() + period
+        self.period = period
+        self.due = time.monotonic() + period
         self._before: dict[str, Sample] = {}
 
     def step(self, lives: Mapping[str, Life]) -> None:
-        if time.monotonic() < self._due:
+        if time.monotonic() < self.due:
             return
-        self._due = time.monotonic() + self._period
+        self.due = time.monotonic() + self.period
         values: dict[tuple[str, str, str], dict[str, list[float]]] = {}
         before, self._before = self._before, {}
         for arn, life in lives.items():

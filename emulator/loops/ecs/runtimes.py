@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import re
 
-from emulator.data.registry import Registry, RegistryError
+from emulator.control import ecr
+from emulator.data.registry import RegistryError
 from emulator.data.tasks.process import ProcessRuntime, image_from
 from emulator.data.tasks.runtime import Image, PullFailed, Runtime
 from emulator.state.store import Store
@@ -35,11 +36,11 @@ class Images:
         """Raises PullFailed, in the words of containerd as ECS shows them."""
         parts = _REFERENCE.fullmatch(reference)
         if not parts:
-            raise PullFailed(f"pull image manifest has been retried 1 time(s): failed to resolve ref {reference}: the process"
-                             " runtime pulls only from the emulator's own registry (ECR)")  # fmt: skip
+            raise PullFailed(f"pull image manifest has been retried 1 time(s): failed to resolve ref {reference}: the"
+                             " process runtime pulls only from the emulator's own registry (ECR)")  # fmt: skip
         repository, wanted = parts["repository"], parts["digest"] or parts["tag"] or "latest"
         try:
-            registry = self._registry()
+            registry = ecr.registry(self._store)
             manifest = registry.image_manifest(repository, wanted)
             config = registry.image_config(repository, wanted)
             root = registry.unpack(repository, wanted, self._folder)
@@ -48,11 +49,3 @@ class Images:
             raise PullFailed(f"pull image manifest has been retried 1 time(s): failed to resolve ref {reference}:"
                              f" {reference}: not found") from error  # fmt: skip
         return image_from(reference, manifest.digest, config, root)
-
-    def _registry(self) -> Registry:
-        return self._store.once(registry)
-
-
-def registry(store: Store) -> Registry:
-    """Until ECR's own is joined to its API."""
-    return Registry(store.folder / "registry", lambda *_: None, None, lambda _: True)

@@ -28,7 +28,7 @@ class Scheduler:
         self._tables = store.table(EcsTables)
         self._balancers = Balancers(store)
         self._lives: dict[str, Life] = {}
-        self._meter = Meter(store)
+        self.meter = Meter(store)
         self._runtime: Runtime | None = None
         store.on_close(self.close)
 
@@ -42,7 +42,7 @@ class Scheduler:
                 log.exception("service %s", service.name)
         self._live()
         self._forget()
-        self._meter.step(self._lives)
+        self.meter.step(self._lives)
 
     def _live(self) -> None:
         """A life for each new task, and a nudge for each that shall end."""
@@ -66,6 +66,14 @@ class Scheduler:
             for task in list(self._tables.tasks.values()):
                 if task.stopped_at and task.stopped_at < old:
                     del self._tables.tasks[task.arn]
+
+    def address(self, arn: str, port: int) -> str:
+        """Where a container port of a running task really listens; KeyError when it does not."""
+        found = (container.address(port) for container in self._lives[arn].containers)
+        address = next((each for each in found if each), None)
+        if address is None:
+            raise KeyError(port)
+        return address
 
     def close(self) -> None:
         lives = list(self._lives.values())

@@ -33,9 +33,9 @@ def _assume(store: Store, role: str) -> Credentials:
         return roles.assume(store, role, PRINCIPAL)
     except roles.RoleRefused:
         raise Failed(
-            f"ECS was unable to assume the role '{role}' that was provided for this task. Please verify that the role being"
-            " passed has the proper trust relationship and permissions and that your IAM user has permissions to pass this"
-            " role."
+            f"ECS was unable to assume the role '{role}' that was provided for this task. Please verify that the role"
+            " being passed has the proper trust relationship and permissions and that your IAM user has permissions to"
+            " pass this role."
         ) from None
 
 
@@ -71,8 +71,8 @@ class _Reader:
             )
         except ClientError as error:
             raise initialization(
-                f"{_FAILED} unable to retrieve secret from asm: service call has been retried 1 time(s): failed to fetch"
-                f" secret {arn} from secrets manager: {_said(error)}"
+                f"{_FAILED} unable to retrieve secret from asm: service call has been retried 1 time(s): failed to"
+                f" fetch secret {arn} from secrets manager: {_said(error)}"
             ) from None
         text = answer.get("SecretString") or answer.get("SecretBinary", b"").decode()
         return _member(text, key, arn) if key else text
@@ -87,8 +87,8 @@ class _Reader:
                 continue
             except ClientError as error:
                 raise initialization(f"{_FAILED} unable to retrieve secrets from ssm: {_said(error)}") from None
-        raise initialization(f"{_FAILED} unable to retrieve secrets from ssm: service call has been retried 1 time(s): invalid"
-                             f" ssm parameters: {name}")  # fmt: skip
+        raise initialization(f"{_FAILED} unable to retrieve secrets from ssm: service call has been retried 1 time(s):"
+                             f" invalid ssm parameters: {name}")  # fmt: skip
 
 
 def _said(error: ClientError) -> str:
@@ -104,6 +104,6 @@ def _member(text: str, key: str, arn: str) -> str:
             f"{_FAILED} unable to retrieve secret from asm: failed to parse the secret {arn} as JSON"
         ) from None
     except (KeyError, TypeError):
-        raise initialization(f"{_FAILED} unable to retrieve secret from asm: retrieved secret from Secrets Manager did not"
-                             f" contain json key {key}") from None  # fmt: skip
+        raise initialization(f"{_FAILED} unable to retrieve secret from asm: retrieved secret from Secrets Manager did"
+                             f" not contain json key {key}") from None  # fmt: skip
     return value if isinstance(value, str) else json.dumps(value)

@@ -15,7 +15,8 @@ from emulator.state.store import Store
 
 _ITS_OWN_FAULT = ("EssentialContainerExited", "TaskFailedToStart")
 _LONGEST_PAUSE = 60.0  # seconds between two tries; AWS goes up to minutes, and never starts as fast as this
-_LIVED_WELL = 60.0  # a task that ran so long did not fail to start
+_LIVED_WELL = 10.0  # seconds: a task that ran so long did not fail to start
+_SETTLED = 3.0  # seconds: what nobody checks is taken for healthy when it ran so long
 _SAID_AFTER = 3  # failures in a row
 
 
@@ -50,10 +51,9 @@ class Step:
 
     def _punish(self, fleet: Fleet, task: Task) -> None:
         """The next start of the fleet waits the longer, the more tasks failed in a row."""
-        lived = (task.stopped_at - task.started_at).total_seconds() if task.started_at and task.stopped_at else 0.0
         if isinstance(fleet, Deployment):
             fleet.failed_tasks += 1
-        if lived > _LIVED_WELL:
+        if _age(task) > _LIVED_WELL:
             return
         fleet.failures += 1
         pause = 0.0 if fleet.failures == 1 else min(_LONGEST_PAUSE, 2.0 ** (fleet.failures - 2))
@@ -78,8 +78,7 @@ class Step:
     def _judge_target(self, fleet: Fleet, task: Task, target: tuple[str, str, int]) -> None:
         group, _, port = target
         health = self._balancers.health(target)
-        age = (now() - task.started_at).total_seconds() if task.started_at else 0.0
-        if health.state != "unhealthy" or age < (self._service.grace or 0):
+        if health.state != "unhealthy" or _age(task) < (self._service.grace or 0):
             return
         self._tell(fleet, f"(port {port}) is unhealthy in (target-group {group}) due to (reason {health.description}).")
         self._replace(fleet, task, f"Task failed ELB health checks in (target-group {group})")
@@ -96,14 +95,13 @@ class Step:
         """Running, its health checks passed, and every load balancer that uses it content."""
         if task.status != "RUNNING" or task.desired != "RUNNING":
             return False
-        checked = any(
-            "healthCheck" in each.definition for each in task.containers if each.definition.get("essential", True)
-        )
+        checked = any("healthCheck" in c.definition for c in task.containers if c.definition.get("essential", True))
         if checked and task.health != "HEALTHY":
             return False
-        return all(
-            self._balancers.health(target).state in ("healthy", "unused") for target in self._balancers.targets(task)
-        )
+        states = {self._balancers.health(target).state for target in self._balancers.targets(task)}
+        if not states <= {"healthy", "unused"}:
+            return False
+        return checked or "healthy" in states or _age(task) >= _SETTLED
 
     # --- numbers
 
@@ -188,7 +186,7 @@ class Step:
         steady = len(tasks) == fleet.desired and all(self.healthy(task) for task in tasks)
         if isinstance(fleet, Deployment) and (fleet.status != "PRIMARY" or fleet.rollout != "COMPLETED"):
             steady = False
-        if steady and tasks:
+        if steady and tasks and min(_age(task) for task in tasks) > _LIVED_WELL:
             fleet.failures = 0
         return steady
 
@@ -197,6 +195,11 @@ class Step:
         who = f"(service {name}, taskSet {fleet.id})" if isinstance(fleet, TaskSet) else f"(service {name})"
         with self._store.lock:
             self._service.tell(f"{who} {message}")
+
+
+def _age(task: Task) -> float:
+    """Seconds that it has run, or ran."""
+    return ((task.stopped_at or now()) - task.started_at).total_seconds() if task.started_at else 0.0
 
 
 def _named(tasks: list[Task]) -> str:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
 
+from emulator.control import ecr
 from emulator.emulator import Emulator
-from emulator.loops.ecs.runtimes import registry
+from emulator.loops.ecs.scheduler import Scheduler
+from emulator.state.store import Config
 from tests.emulator.ecs.bundle import Bundle
 
 TRUST = json.dumps({
@@ -41,6 +43,7 @@ class World:
     execution_role: str = ""
     task_role: str = ""
     image: str = ""
+    uri: str = ""
 
     def client(self, service: str) -> Any:
         return self.emulator.store.clients(service)
@@ -64,13 +67,15 @@ class World:
         self.execution_role = iam.create_role(RoleName="execution", AssumeRolePolicyDocument=TRUST)["Role"]["Arn"]
         self.task_role = iam.create_role(RoleName="task", AssumeRolePolicyDocument=TRUST)["Role"]["Arn"]
         self.client("logs").create_log_group(logGroupName="/ecs/tiny")
+        made = self.client("ecr").create_repository(repositoryName=self.repository)["repository"]
+        self.uri = made["repositoryUri"]
         self.image = self.push(Bundle())
         self.ecs.create_cluster(clusterName="house", capacityProviders=["FARGATE", "FARGATE_SPOT"])
         return self
 
     def push(self, bundle: Bundle, tag: str = "one") -> str:
-        digest = bundle.push(self.emulator.store.once(registry), self.repository, tag)
-        return f"123456789012.dkr.ecr.us-east-1.amazonaws.com/{self.repository}@{digest}"
+        digest = bundle.push(ecr.registry(self.emulator.store), self.repository, tag)
+        return f"{self.uri}@{digest}"
 
     def container(self, **changes: Any) -> dict[str, Any]:
         logs = {"awslogs-group": "/ecs/tiny", "awslogs-region": "us-east-1", "awslogs-stream-prefix": "tiny"}
@@ -81,7 +86,8 @@ class World:
 
     def define(self, *containers: dict[str, Any], **changes: Any) -> str:
         document = {
-            "family": "tiny", "networkMode": "awsvpc", "requiresCompatibilities": ["FARGATE"], "cpu": "256", "memory": "512",
+            "family": "tiny", "networkMode": "awsvpc", "requiresCompatibilities": ["FARGATE"],
+            "cpu": "256", "memory": "512",
             "executionRoleArn": self.execution_role, "taskRoleArn": self.task_role,
             "containerDefinitions": list(containers) or [self.container()],
         } | changes  # fmt: skip
@@ -140,12 +146,9 @@ class World:
     def events(self, name: str = "tiny") -> list[str]:
         return [event["message"] for event in self.service(name)["events"]]
 
-    def address(self, arn: str) -> str:
-        """Where a task really listens."""
-        from emulator.state.targets import Targets
-
-        details = {each["name"]: each["value"] for each in self.task(arn)["attachments"][0]["details"]}
-        return self.emulator.store.table(Targets).addresses[details["privateIPv4Address"], 7860]
+    def listens(self, arn: str) -> str:
+        """Where the first port of a task really listens."""
+        return self.emulator.store.once(Scheduler).address(arn, 7860)
 
     def balancer(self, port: int, **settings: Any) -> tuple[str, str]:
         """A load balancer with a listener on `port`; answers the ARNs of target group and listener."""
@@ -177,7 +180,32 @@ class World:
         answer = self.client("elbv2").describe_target_health(TargetGroupArn=group)["TargetHealthDescriptions"]
         return [each["TargetHealth"]["State"] for each in answer]
 
+    def clear(self) -> None:
+        """Everything away that a test started."""
+        for arn in self.ecs.list_services(cluster="house")["serviceArns"]:
+            self.ecs.delete_service(cluster="house", service=arn, force=True)
+        for task in self.tasks():
+            self.ecs.stop_task(cluster="house", task=task["taskArn"])
+        elb = self.client("elbv2")
+        for balancer in elb.describe_load_balancers()["LoadBalancers"]:
+            elb.delete_load_balancer(LoadBalancerArn=balancer["LoadBalancerArn"])
+        for group in elb.describe_target_groups()["TargetGroups"]:
+            elb.delete_target_group(TargetGroupArn=group["TargetGroupArn"])
+        eventually(lambda: self.ecs.list_services(cluster="house")["serviceArns"] == [])
+        eventually(lambda: not [c for c in self.emulator.store.children.alive() if c.name.startswith("task ")])
+
+
+@pytest.fixture(scope="module")
+def shared_world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """One emulator for a module: moto takes seconds for its first VPC."""
+    emulator = Emulator(tmp_path_factory.mktemp("emulator"), Config(port=0, runtime="process"))
+    try:
+        yield World(emulator).prepare()
+    finally:
+        emulator.close()
+
 
 @pytest.fixture
-def world(emulator: Emulator) -> World:
-    return World(emulator).prepare()
+def world(shared_world: World) -> Iterator[World]:
+    yield shared_world
+    shared_world.clear()

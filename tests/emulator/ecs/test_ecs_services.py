@@ -2,22 +2,265 @@
 
 from __future__ import annotations
 
+import json
+import os
+import signal
 import urllib.request
+from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
+from tests.emulator.ecs.bundle import APP, Bundle
 from tests.emulator.ecs.conftest import World, eventually
+
+FAST = {"Delay": 1, "MaxAttempts": 40}
+CODE_DEPLOY = {"type": "CODE_DEPLOY"}
 
 
 def balancers(group: str) -> list[dict[str, object]]:
     return [{"targetGroupArn": group, "containerName": "web", "containerPort": 7860}]
 
 
+def get(address: str, path: str = "env") -> dict[str, Any]:
+    with urllib.request.urlopen(f"http://{address}/{path}", timeout=5) as answer:
+        found: dict[str, Any] = json.load(answer)
+        return found
+
+
+def running(world: World) -> list[str]:
+    return [task["taskArn"] for task in world.tasks(serviceName="tiny") if task["lastStatus"] == "RUNNING"]
+
+
 def test_a_code_deploy_service_runs_two_real_tasks_that_are_healthy_targets(world: World, free_port: int) -> None:
     group, _ = world.balancer(free_port)
-    world.serve(world.define(), deploymentController={"type": "CODE_DEPLOY"}, loadBalancers=balancers(group))
+    world.serve(world.define(), deploymentController=CODE_DEPLOY, loadBalancers=balancers(group))
+    world.ecs.get_waiter("services_stable").wait(cluster="house", services=["tiny"], WaiterConfig=FAST)
     service = world.settles(2)
     assert world.health(group) == ["healthy", "healthy"]
-    assert service["taskSets"][0]["stabilityStatus"] == "STEADY_STATE"
-    with urllib.request.urlopen(f"http://127.0.0.1:{free_port}/", timeout=5) as answer:
-        assert answer.status == 200
+    (original,) = service["taskSets"]
+    assert (original["status"], original["stabilityStatus"], original["computedDesiredCount"]) == (
+        "PRIMARY",
+        "STEADY_STATE",
+        2,
+    )
+    assert original["loadBalancers"] == balancers(group)
+    tasks = world.tasks(serviceName="tiny")
+    assert {task["startedBy"] for task in tasks} == {original["id"]}
+    assert {task["group"] for task in tasks} == {"service:tiny"}
+    assert len({task["availabilityZone"] for task in tasks}) == 2
+    assert get(f"127.0.0.1:{free_port}")["WHO"] == "image"
+    told = " ".join(world.events())
+    assert f"(service tiny, taskSet {original['id']}) has started 2 tasks: (task " in told
+    assert f"(service tiny, taskSet {original['id']}) registered 1 targets in (target-group {group})" in told
+
+
+def test_a_killed_task_is_replaced(world: World, free_port: int) -> None:
+    group, _ = world.balancer(free_port)
+    world.serve(world.define(), deploymentController=CODE_DEPLOY, loadBalancers=balancers(group))
+    world.settles(2)
+    before = set(running(world))
+    victim = sorted(before)[0]
+    os.kill(get(world.listens(victim))["pid"], signal.SIGKILL)
+    eventually(lambda: world.task(victim)["lastStatus"] == "STOPPED")
+    world.settles(2)
+    assert victim not in running(world)
+    assert len(set(running(world)) & before) == 1
+    assert world.health(group) == ["healthy", "healthy"]
+
+
+def test_a_task_that_the_load_balancer_finds_sick_is_stopped_and_replaced(world: World, free_port: int) -> None:
+    group, _ = world.balancer(free_port)
+    world.serve(world.define(), desiredCount=1, loadBalancers=balancers(group))
+    world.settles(1)
+    (victim,) = running(world)
+    get(world.listens(victim), "sick")
+    eventually(lambda: world.task(victim)["lastStatus"] == "STOPPED", 40)
+    task = world.task(victim)
+    assert task["stoppedReason"] == f"Task failed ELB health checks in (target-group {group})"
+    assert task["stopCode"] == "ServiceSchedulerInitiated"
+    assert any(
+        f"(port 7860) is unhealthy in (target-group {group}) due to (reason Health checks failed" in event
+        for event in world.events()
+    )
+    world.settles(1)
+
+
+def test_the_grace_period_protects_a_task_that_starts_slowly(world: World, free_port: int) -> None:
+    group, _ = world.balancer(free_port)
+    world.serve(world.define(), desiredCount=1, loadBalancers=balancers(group), healthCheckGracePeriodSeconds=3600)
+    world.settles(1)
+    (arn,) = running(world)
+    get(world.listens(arn), "sick")
+    eventually(lambda: world.health(group) == ["unhealthy"], 40)
+    with pytest.raises(AssertionError):
+        eventually(lambda: world.task(arn)["desiredStatus"] == "STOPPED", 3)
+
+
+def test_scaling_in_drains_before_it_stops(world: World, free_port: int) -> None:
+    group, _ = world.balancer(free_port)
+    world.serve(world.define(), desiredCount=1, loadBalancers=balancers(group))
+    world.settles(1)
+    (arn,) = running(world)
+    slow = urllib.request.urlopen  # an answer that takes longer than the stop
+    import threading
+
+    done: list[int] = []
+    asking = threading.Thread(target=lambda: done.append(slow(f"http://127.0.0.1:{free_port}/sleep/2").status))
+    asking.start()
+    eventually(lambda: True)
+    world.ecs.update_service(cluster="house", service="tiny", desiredCount=0)
+    eventually(lambda: world.task(arn)["lastStatus"] == "DEACTIVATING")
+    assert world.health(group) == ["draining"]
+    asking.join()
+    assert done == [200]
+    task = world.reaches(arn, "STOPPED")
+    assert task["stoppedReason"].startswith("Scaling activity initiated by (deployment ecs-svc/")
+    assert world.health(group) == []
+
+
+def test_a_deleted_service_drains_and_is_inactive(world: World) -> None:
+    world.serve(world.define())
+    world.settles(2)
+    with pytest.raises(ClientError, match="cannot be stopped while it is scaled above 0"):
+        world.ecs.delete_service(cluster="house", service="tiny")
+    with pytest.raises(ClientError, match="ClusterContainsServicesException"):
+        world.ecs.delete_cluster(cluster="house")
+    gone = world.ecs.delete_service(cluster="house", service="tiny", force=True)["service"]
+    assert gone["status"] == "DRAINING"
+    with pytest.raises(ClientError, match="Unable to Start a service that is still Draining"):
+        world.serve(world.define())
+    world.ecs.get_waiter("services_inactive").wait(cluster="house", services=["tiny"], WaiterConfig=FAST)
+    assert world.ecs.list_services(cluster="house")["serviceArns"] == []
+    assert world.ecs.describe_clusters(clusters=["house"])["clusters"][0]["runningTasksCount"] == 0
+    world.serve(world.define(), desiredCount=0)
+    assert world.service()["status"] == "ACTIVE"
+
+
+def test_a_rolling_update_replaces_every_task_and_keeps_the_healthy_minimum(world: World, free_port: int) -> None:
+    group, _ = world.balancer(free_port)
+    world.serve(world.define(), loadBalancers=balancers(group))
+    world.settles(2)
+    before = set(running(world))
+    second = world.define(world.container(environment=[{"name": "WHO", "value": "second"}]))
+    world.ecs.update_service(cluster="house", service="tiny", taskDefinition=second)
+    assert [d["status"] for d in world.service()["deployments"]] == ["PRIMARY", "ACTIVE"]
+    fewest = 9
+
+    def rolled() -> bool:
+        nonlocal fewest
+        fewest = min(fewest, world.health(group).count("healthy"))
+        return len(world.service()["deployments"]) == 1
+
+    eventually(rolled, 60)
+    assert fewest >= 2
+    world.ecs.get_waiter("services_stable").wait(cluster="house", services=["tiny"], WaiterConfig=FAST)
+    service = world.service()
+    assert service["deployments"][0]["rolloutState"] == "COMPLETED"
+    assert service["taskDefinition"] == second
+    assert not before & set(running(world))
+    assert get(f"127.0.0.1:{free_port}")["WHO"] == "second"
+
+
+def test_a_rolling_update_without_room_stops_first(world: World) -> None:
+    limits = {"maximumPercent": 100, "minimumHealthyPercent": 0}
+    world.serve(world.define(), desiredCount=1, deploymentConfiguration=limits)
+    world.settles(1)
+    world.ecs.update_service(cluster="house", service="tiny", forceNewDeployment=True)
+    most = 0
+
+    def rolled() -> bool:
+        nonlocal most
+        most = max(most, len([t for t in world.tasks(serviceName="tiny") if t["desiredStatus"] == "RUNNING"]))
+        return len(world.service()["deployments"]) == 1
+
+    eventually(rolled)
+    assert most == 1
+    world.settles(1)
+
+
+def test_the_circuit_breaker_rolls_back_to_what_worked(world: World) -> None:
+    breaker = {"deploymentCircuitBreaker": {"enable": True, "rollback": True}}
+    good = world.define()
+    world.serve(good, desiredCount=1, deploymentConfiguration=breaker)
+    world.settles(1)
+    (survivor,) = running(world)
+    broken = world.push(Bundle(files={"app/server.py": "raise SystemExit(1)"}), "broken")
+    world.ecs.update_service(
+        cluster="house", service="tiny", taskDefinition=world.define(world.container(image=broken))
+    )
+    eventually(lambda: world.service()["taskDefinition"] == good, 40)
+    world.settles(1)
+    assert running(world) == [survivor]
+    told = " ".join(world.events())
+    assert "deployment failed: tasks failed to start." in told
+    assert "rolling back to deployment ecs-svc/" in told
+    (deployment,) = world.service()["deployments"]
+    assert deployment["rolloutState"] == "COMPLETED"
+
+
+def test_tasks_that_cannot_start_are_tried_ever_more_slowly(world: World) -> None:
+    broken = world.push(Bundle(files={"app/server.py": "raise SystemExit(1)"}), "broken")
+    world.serve(world.define(world.container(image=broken)), desiredCount=1)
+    eventually(lambda: any("unable to consistently start tasks" in event for event in world.events()), 40)
+    assert world.service()["deployments"][0]["failedTasks"] <= 5
+    assert world.service()["deployments"][0]["rolloutState"] == "IN_PROGRESS"
+
+
+def test_tags_go_to_tasks_as_the_service_says(world: World) -> None:
+    tags = [{"key": "team", "value": "blue"}]
+    world.serve(world.define(), desiredCount=1, tags=tags, propagateTags="SERVICE", enableECSManagedTags=True)
+    world.settles(1)
+    found = {tag["key"]: tag["value"] for tag in world.task(running(world)[0])["tags"]}
+    assert found == {"team": "blue", "aws:ecs:clusterName": "house", "aws:ecs:serviceName": "tiny"}
+
+
+def test_utilization_of_a_service_reaches_cloudwatch(world: World) -> None:
+    from emulator.loops.ecs.scheduler import Scheduler
+
+    busy = world.push(
+        Bundle(files={"app/server.py": APP.replace("server.serve_forever()", "while True: pass")}), "busy"
+    )
+    world.serve(world.define(world.container(image=busy)), desiredCount=1)
+    world.settles(1)
+    meter = world.emulator.store.once(Scheduler).meter
+    meter.period = 1.0
+    meter.due = 0.0
+
+    def metric(name: str) -> float:
+        from datetime import UTC, datetime, timedelta
+
+        points = world.client("cloudwatch").get_metric_statistics(
+            Namespace="AWS/ECS", MetricName=name, Period=60, Statistics=["Maximum"],
+            StartTime=datetime.now(UTC) - timedelta(minutes=5), EndTime=datetime.now(UTC) + timedelta(minutes=1),
+            Dimensions=[{"Name": "ClusterName", "Value": "house"}, {"Name": "ServiceName", "Value": "tiny"}],
+        )["Datapoints"]  # fmt: skip
+        return max((point["Maximum"] for point in points), default=0.0)
+
+    eventually(lambda: metric("CPUUtilization") > 20, 30)
+    assert 0 < metric("MemoryUtilization") < 100
+
+
+def test_a_scalable_target_needs_a_service_that_is_there(world: World) -> None:
+    scaling = world.client("application-autoscaling")
+    target = {
+        "ServiceNamespace": "ecs",
+        "ScalableDimension": "ecs:service:DesiredCount",
+        "MinCapacity": 1,
+        "MaxCapacity": 3,
+    }
+    with pytest.raises(ClientError, match="ECS service doesn't exist"):
+        scaling.register_scalable_target(ResourceId="service/house/none", **target)
+    world.serve(world.define(), desiredCount=0)
+    assert scaling.register_scalable_target(ResourceId="service/house/tiny", **target)["ScalableTargetARN"]
+
+
+def test_subnets_can_be_deleted_once_the_service_is_gone(world: World) -> None:
+    ec2 = world.client("ec2")
+    subnet = ec2.create_subnet(VpcId=world.vpc, CidrBlock="10.7.9.0/24")["Subnet"]["SubnetId"]
+    network = {"awsvpcConfiguration": {"subnets": [subnet], "securityGroups": [world.security_group]}}
+    world.serve(world.define(), desiredCount=1, networkConfiguration=network)
+    world.settles(1)
+    world.clear()
+    assert not ec2.describe_network_interfaces(Filters=[{"Name": "subnet-id", "Values": [subnet]}])["NetworkInterfaces"]
+    ec2.delete_subnet(SubnetId=subnet)
