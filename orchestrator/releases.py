@@ -205,10 +205,9 @@ def rollback(site: Site, target: Target, wanted: str = "") -> tuple[str, str]:
 
 
 def _is(release: Release, wanted: str) -> bool:
-    return wanted == release.deployment or any(
-        len(wanted) >= 4 and name.startswith(wanted.removeprefix("sha256:"))
-        for name in (release.commit, release.digest)
-    )
+    start = wanted.removeprefix("sha256:")
+    named = len(start) >= 4 and (release.commit.startswith(start) or release.digest.startswith(start))
+    return named or wanted == release.deployment
 
 
 def _again(site: Site, target: Target, release: Release) -> tuple[str, str]:

@@ -125,7 +125,7 @@ def status(found: Mapping[str, Any]) -> list[tuple[str, ...]]:
 
 def history(found: list[Release]) -> list[tuple[str, ...]]:
     """Releases, the newest first."""
-    head = ("when", "result", "commit", "digest", "seconds", "who", "why")
+    head: tuple[str, ...] = ("when", "result", "commit", "digest", "seconds", "who", "why")
     return [head] + [
         (each.began, each.result, each.commit[:8] or "-", each.digest or "-", f"{each.seconds:.0f}", each.who or "-",
          " ".join(each.why.split()))

@@ -1,0 +1,111 @@
+"""The terminal: where every verb's output and its exit code come from; options that the verbs share."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.live import Live
+
+from orchestrator import config as configuration
+from orchestrator import view
+from orchestrator.errors import DeployError, Interrupted, Refused
+from orchestrator.runner import Event, Runner
+
+Env = Annotated[str, typer.Option("--env", "-e", help="Environment: environments/NAME.toml.")]
+Sets = Annotated[list[str] | None, typer.Option("--set", metavar="TABLE.KEY=VALUE", help="A setting; beats the file.")]
+Root = Annotated[Path, typer.Option("--root", help="The checkout that is deployed.", show_default=False)]
+Json = Annotated[bool, typer.Option("--json", help="Machine-readable results, alone on standard output.")]
+Refresh = Annotated[bool, typer.Option("--refresh", help="Ask AWS for drift even where nothing changed here.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+
+
+class Terminal:
+    """One verb's output: people on stdout, or JSON on stdout and people on stderr."""
+
+    def __init__(self, as_json: bool) -> None:
+        self.as_json = as_json
+        self.console = Console(stderr=as_json, highlight=False, soft_wrap=True)
+        self._board = view.Board()
+        self._live: Live | None = None
+
+    def say(self, line: str) -> None:
+        self.console.print(line, markup=False)
+
+    def watch(self, event: Event) -> None:
+        line = self._board.update(event)
+        if self._live is None and line:
+            self.say(line)
+
+    def complain(self, error: DeployError) -> None:
+        console = Console(stderr=True, highlight=False, soft_wrap=True)
+        console.print("error:", style="bold red", end=" ")
+        console.print(error.what, markup=False)
+        if error.remedy:
+            console.print(f"→ {error.remedy}", markup=False)
+
+    def table(self, data: list[tuple[str, ...]]) -> None:
+        """Columns on a terminal; where there is none, one line per row that is never cut or wrapped."""
+        if self.console.is_terminal:
+            self.console.print(view.rows(data))
+        else:
+            for line in view.plain(data):
+                self.say(line)
+
+    def result(self, value: dict[str, Any]) -> None:
+        if self.as_json:
+            sys.stdout.write(json.dumps(value, indent=2, default=str) + "\n")
+
+    @contextmanager
+    def board(self, runner: Runner) -> Iterator[None]:
+        """Shows the phases live on a terminal; Ctrl-C stops Terraform gracefully instead of us."""
+
+        def interrupt(*_: object) -> None:
+            self.say("interrupted: waits for Terraform to save its state")
+            runner.interrupt()
+
+        before = signal.signal(signal.SIGINT, interrupt)
+        try:
+            if self.console.is_terminal:
+                with Live(self._board, console=self.console, refresh_per_second=8) as self._live:
+                    yield
+            else:
+                yield
+        finally:
+            self._live = None
+            signal.signal(signal.SIGINT, before)
+
+
+@contextmanager
+def errors(terminal: Terminal) -> Iterator[None]:
+    """Ends the program with the exit code and the message of an error of ours."""
+    try:
+        yield
+    except DeployError as error:
+        terminal.complain(error)
+        terminal.result({"error": error.what, "remedy": error.remedy, "exit_code": error.exit_code})
+        raise typer.Exit(error.exit_code) from None
+    except KeyboardInterrupt:
+        terminal.say("interrupted")
+        raise typer.Exit(Interrupted.exit_code) from None
+
+
+def run(env: str, sets: list[str] | None, root: Path, as_json: bool, job: Callable[[Runner, Terminal], None]) -> None:
+    terminal = Terminal(as_json)
+    with errors(terminal):
+        config = configuration.load(env, root.resolve(), sets or ())
+        job(Runner(config, terminal.watch, terminal.say), terminal)
+
+
+def confirm(question: str) -> None:
+    if not sys.stdin.isatty():
+        raise Refused("there is no terminal to ask on", "add --yes")
+    if not typer.confirm(question):
+        raise Refused("not confirmed", "nothing was touched")
