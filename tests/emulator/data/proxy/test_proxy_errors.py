@@ -201,6 +201,17 @@ def test_a_body_that_is_not_what_it_claims_to_be_is_a_400(balancer: Any, backend
     assert client.closed()
 
 
+def test_an_upload_that_nobody_wants_gets_its_answer_instead_of_a_reset(balancer: Any) -> None:
+    balancer.configure(balancer.group("blue"))
+    client = balancer.client()
+    client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10000000\r\n\r\n")
+    for _ in range(5):
+        time.sleep(0.05)
+        client.send("x" * 100_000)
+    answer = client.answer()
+    assert (answer.status, answer["connection"]) == (503, "close")
+
+
 def test_an_early_refusal_of_a_large_upload_reaches_the_client(balancer: Any, backend: Any) -> None:
     def behave(request: Any, connection: socket.socket) -> bool:
         connection.sendall(b"HTTP/1.1 413 Content Too Large\r\nContent-Length: 2\r\nConnection: close\r\n\r\nno")

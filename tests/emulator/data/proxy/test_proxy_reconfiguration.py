@@ -101,17 +101,19 @@ def test_after_the_deregistration_delay_what_is_left_is_cut(balancer: Any, backe
     release.set()
 
 
-def test_a_target_that_is_registered_again_while_it_drains_is_checked_anew(balancer: Any, backend: Any) -> None:
+def test_a_target_that_is_registered_again_while_it_drains_is_checked_anew_and_not_cut(
+    balancer: Any, backend: Any
+) -> None:
     release = threading.Event()
     target = backend("1", streaming(release))
-    balancer.serve(target)
+    balancer.serve(target, group={"deregistration_delay": 0.5})
     client = begin_stream(balancer)
-    balancer.configure(balancer.group("blue"))
-    balancer.configure(balancer.group("blue", target))
+    balancer.configure(balancer.group("blue", deregistration_delay=0.5))
+    balancer.configure(balancer.group("blue", target, deregistration_delay=0.5))
     balancer.event(p.HealthChanged, 5, 2, target_group_arn=balancer.group_arn(), id="10.0.0.1", state="healthy")
+    time.sleep(0.8)
     release.set()
     assert client.file.read(13) == b"3\r\nend\r\n0\r\n\r\n"
-    time.sleep(0.1)
     assert drained(balancer) == []
 
 
