@@ -86,8 +86,10 @@ class _Layer:
             if source == path:
                 return
             _remove(path)
-            if source is not None:
-                os.link(source, path, follow_symlinks=False)
+            if source is not None and source.is_symlink():
+                path.symlink_to(self._link_target(str(source.readlink()), path, source.parent))
+            elif source is not None:
+                os.link(source, path)
             elif member.issym():
                 path.symlink_to(self._link_target(member.linkname, path))
             elif member.isdir():
@@ -124,8 +126,8 @@ class _Layer:
                 links += 1
                 if links > _LINKS:
                     raise LayerInvalid(f"too many symbolic links on the way to '{name}'")
-                target = str(path.readlink())
-                path = self._root if target.startswith("/") else path.parent
+                target = str(path.readlink())  # relative, as `_link_target` made it
+                path = path.parent
                 parts = [piece for piece in target.split("/") if piece not in ("", ".")] + parts
             elif not path.is_dir():
                 _remove(path)
@@ -139,10 +141,11 @@ class _Layer:
             raise LayerInvalid(f"'{member.name}' is a link to '{member.linkname}', which is no file of the image")
         return source
 
-    def _link_target(self, target: str, link: Path) -> str:
+    def _link_target(self, target: str, link: Path, seen_from: Path | None = None) -> str:
         """The same place, told relatively and without a `..` after a name: then it cannot leave the root."""
         here = "/" + link.parent.relative_to(self._root).as_posix()
-        place = posixpath.normpath(posixpath.join(here, target))
+        origin = "/" + (seen_from or link.parent).relative_to(self._root).as_posix()
+        place = posixpath.normpath(posixpath.join(origin, target))
         return posixpath.relpath("/" + place.lstrip("/"), here)
 
 

@@ -197,7 +197,7 @@ def test_only_what_no_image_names_and_nobody_is_pushing_is_collected(images: Ima
         if path.name.endswith((digest(b"abandoned")[7:], digest(b"kept")[7:])):
             os.utime(path, (0, 0))
     assert images.registry.collect() == 1
-    assert images.registry.blob_path(digest(b"a push in progress")).exists()
+    assert images.registry.repository_blob("app", digest(b"a push in progress")).exists()
     assert images.registry.manifest("app", "v1").layers[0]["digest"] == digest(b"kept")
     with pytest.raises(RegistryError, match="blob unknown"):
         images.registry.blob_path(digest(b"abandoned"))
@@ -293,12 +293,16 @@ def test_links_end_inside_the_image_even_through_other_links(images: Images) -> 
             link("passwd", "/etc/passwd"),
             link("sneaky", "x/y/top/../../../../../../etc/passwd"),
             link("x/relative", "../etc/motd"),
+            hard_link("top", "x/y/top"),
+            hard_link("x/y/motd", "x/relative"),
         )
     )
     for path in root.rglob("*"):
         assert root in (path.resolve(), *path.resolve().parents), path
     assert os.readlink(root / "x/relative") == "../etc/motd"  # noqa: PTH115
     assert os.readlink(root / "passwd") == "etc/passwd"  # noqa: PTH115
+    assert (root / "top").resolve() == root
+    assert os.readlink(root / "x/y/motd") == "../../etc/motd"  # noqa: PTH115
 
 
 def test_devices_and_pipes_are_left_out(images: Images) -> None:

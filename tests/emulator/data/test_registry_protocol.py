@@ -229,6 +229,9 @@ def test_a_blob_is_mounted_from_another_repository_and_else_uploaded(client: Cli
     mounted = client("POST", f"/v2/other/blobs/uploads/?mount={digest(b'shared')}&from=app")
     assert (mounted.status, mounted.headers["Location"]) == (201, f"/v2/other/blobs/{digest(b'shared')}")
     assert client("GET", mounted.headers["Location"]).body == b"shared"
+    client.registry.mount("forbidden", "app", digest(b"shared"))
+    stolen = client("POST", f"/v2/deep/er/app/blobs/uploads/?mount={digest(b'shared')}&from=forbidden")
+    assert stolen.status == 202
     for source in ("&from=missing", "&from=deep/er/app", "&from=forbidden", ""):
         answer = client("POST", f"/v2/other/blobs/uploads/?mount={digest(b'absent')}{source}")
         assert (answer.status, "/blobs/uploads/" in answer.headers["Location"]) == (202, True)

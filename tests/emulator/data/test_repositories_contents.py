@@ -219,7 +219,10 @@ def test_a_folder_lists_its_own_entries_alone(api: Api) -> None:
 
 
 def test_names_that_git_would_read_as_patterns_or_quote_are_plain(api: Api) -> None:
-    created = api.commit(Put("*.txt", b"star"), Put("ü \"'\n.txt", b"odd"))
+    api.repositories.create_commit("app", "main", None, Author(), Changes((Put(":(top)x", b"magic"),)))
+    assert api.repositories.file("app", ":(top)x").content == b"magic"
+    parent = api.repositories.branch("app", "main")
+    created = api.commit(Put("*.txt", b"star"), Put("ü \"'\n.txt", b"odd"), parent=parent)
     assert api.repositories.file("app", "*.txt").content == b"star"
     assert api.repositories.file("app", "ü \"'\n.txt").content == b"odd"
     assert {entry.path for entry in created.added} == {"*.txt", "ü \"'\n.txt"}
@@ -307,6 +310,7 @@ def test_the_parent_must_be_the_tip_of_the_branch(api: Api) -> None:
     change = Put("a.txt", b"3")
     refused("ParentCommitIdRequired", lambda: api.commit(change))
     refused("ParentCommitIdOutdated", lambda: api.commit(change, parent=first.commit))
+    refused("ParentCommitIdOutdated", lambda: api.commit(deletes=("never.txt",), parent=first.commit))
     refused("ParentCommitDoesNotExist", lambda: api.commit(change, parent=NOBODY))
     refused("InvalidParentCommitId", lambda: api.commit(change, parent="main"))
     refused("BranchDoesNotExist", lambda: api.commit(change, branch="other", parent=second.commit))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import gzip
 import http.client
+import io
 import os
 import random
 import signal
@@ -16,6 +17,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Protocol, runtime_checkable
 
 import pytest
 from cheroot import wsgi
@@ -29,6 +31,11 @@ from emulator.data.repositories import ZERO, Repositories, SignatureCheck
 from emulator.data.repositories.signature import sign
 
 KEY, SECRET = "AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"
+
+
+@runtime_checkable
+class Closable(Protocol):
+    def close(self) -> None: ...
 
 
 @dataclass
@@ -316,6 +323,31 @@ def test_a_body_that_breaks_off_reaches_no_git(served: Served) -> None:
     requests = served.repositories._folder.parent / "requests"
     assert list(requests.iterdir()) == []
     served.fsck()
+
+
+def test_a_push_whose_client_has_gone_before_the_answer_is_reported_all_the_same(served: Served) -> None:
+    work = served.work()
+    head = served.head(work)
+    objects = served.git("-C", work, "rev-list", "--objects", "--no-object-names", "--all").stdout
+    command = ["git", "-C", str(work), "pack-objects", "--stdout", "--quiet"]
+    packed = subprocess.run(command, input=objects.encode(), capture_output=True, check=True)
+    order = f"{ZERO} {head} refs/heads/main\0report-status".encode()
+    environ = {
+        "REQUEST_METHOD": "POST",
+        "PATH_INFO": "/v1/repos/chatbot/git-receive-pack",
+        "CONTENT_TYPE": "application/x-git-receive-pack-request",
+        "HTTP_HOST": "localhost",
+        "HTTP_AUTHORIZATION": f"Basic {base64.b64encode(f'{KEY}:{served.password()}'.encode()).decode()}",
+    }
+    body = b"%04x%s0000%s" % (len(order) + 4, order, packed.stdout)
+    statuses: list[str] = []
+    answer = served.repositories(
+        {**environ, "wsgi.input": io.BytesIO(body), "CONTENT_LENGTH": str(len(body))},
+        lambda status, headers: statuses.append(status),
+    )
+    assert isinstance(answer, Closable)
+    answer.close()  # as a server does whose client has closed the connection
+    assert (statuses, served.pushes) == (["200 OK"], [("chatbot", "refs/heads/main", ZERO, head)])
 
 
 # Who may
