@@ -59,7 +59,13 @@ class ImageWork:
                 "since": datetime.now(UTC).isoformat(timespec="seconds"),
                 "seconds": round(seconds, 1),
                 "fingerprint": self._fingerprint(site),
-                "answer": {"uri": built.uri, "digest": built.digest, "builder": built.builder, "tag": built.tag},
+                "answer": {
+                    "uri": built.uri,
+                    "digest": built.digest,
+                    "builder": built.builder,
+                    "platform": source.platform,
+                    "tag": built.tag,
+                },
             },
         )
         listener(Progress(1, 1, built.tag))

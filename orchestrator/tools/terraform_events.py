@@ -21,7 +21,7 @@ class Progress:
 
 @dataclass(frozen=True)
 class Change:
-    """One planned change: ``action`` is create, update, delete, replace, read, move, import or remove."""
+    """One planned change: ``action`` is create, update, delete, replace, move, import or remove."""
 
     address: str
     type: str
@@ -75,6 +75,8 @@ class Reader:
 
     def _planned(self, change: dict[str, Any]) -> None:
         resource = change["resource"]
+        if change["action"] == "read":  # a data source: nothing changes
+            return
         self.changes.append(
             Change(resource["addr"], resource["resource_type"], change["action"], change.get("reason", ""))
         )

@@ -1,0 +1,183 @@
+"""The image: what the Dockerfile says, a reproducible bundle, and a registry that is sent nothing twice."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import os
+import tarfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from orchestrator.config import CHECKOUT
+from orchestrator.errors import BadDocument, MissingTool
+from orchestrator.tools import bundle, dockerfile, image
+from tests.orchestrator.conftest import FakeRegistry
+
+DOCKERFILE = """\
+# syntax=docker/dockerfile:1
+ARG BASE=python:3.12
+FROM ${BASE} AS packages
+COPY requirements.txt /tmp/
+RUN pip install \\
+    # a comment inside
+    -r /tmp/requirements.txt
+
+FROM ${BASE}
+COPY --from=packages /opt /opt
+ENV PATH=/opt/bin:$PATH PORT=7860 GREETING="hello there"
+WORKDIR /app
+COPY app/ ./app/
+LABEL title=chat
+EXPOSE 7860
+USER 10001
+ENTRYPOINT ["python", "-m", "app"]
+"""
+
+
+class FakeEcr:
+    """GetAuthorizationToken, with the registry's address."""
+
+    def __init__(self, registry: FakeRegistry) -> None:
+        self._registry = registry
+
+    def get_authorization_token(self) -> dict[str, Any]:
+        token = base64.b64encode(self._registry.password.encode()).decode()
+        return {"authorizationData": [{"authorizationToken": token, "proxyEndpoint": self._registry.url}]}
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> image.Source:
+    (tmp_path / "app/deep").mkdir(parents=True)
+    (tmp_path / "app/__pycache__").mkdir()
+    (tmp_path / "app/__main__.py").write_text("print('hi')\n")
+    (tmp_path / "app/deep/run.sh").write_text("#!/bin/sh\n")
+    (tmp_path / "app/deep/run.sh").chmod(0o755)
+    (tmp_path / "app/__pycache__/x.pyc").write_bytes(b"junk")
+    (tmp_path / "requirements.txt").write_text("gradio\n")
+    (tmp_path / "Dockerfile").write_text(DOCKERFILE)
+    return image.Source(tmp_path)
+
+
+def _push(source: image.Source, registry: FakeRegistry) -> image.Built:
+    url = "000000000000.dkr.ecr.us-east-1.amazonaws.com/chatbot"
+    return image.push(source, url, FakeEcr(registry), "bundle", lambda _: None, "abc123")
+
+
+def _layer(registry: FakeRegistry, digest: str) -> dict[str, tarfile.TarInfo]:
+    manifest = json.loads(registry.manifests[digest])
+    layer = registry.blobs[manifest["layers"][0]["digest"]]
+    with tarfile.open(fileobj=io.BytesIO(layer)) as tar:
+        return {entry.name: entry for entry in tar}
+
+
+def test_the_last_stage_is_read_with_its_settings(source: image.Source) -> None:
+    last = source.stages()[-1]
+    assert (last.folder, last.user, last.entrypoint) == ("/app", "10001", ["python", "-m", "app"])
+    assert last.environment["PATH"].startswith("/opt/bin:/usr/local/sbin")
+    assert (last.environment["GREETING"], last.ports, last.labels) == ("hello there", ["7860/tcp"], {"title": "chat"})
+    assert [copy.sources for copy in last.copies] == [("app/",)]
+
+
+def test_the_projects_dockerfile_copies_the_chatbot_alone() -> None:
+    last = image.Source(CHECKOUT).stages()[-1]
+    assert last.entrypoint == ["python", "-m", "chatbot"]
+    assert last.user.partition(":")[0] not in ("", "0", "root")
+    copied = {path for path, _ in bundle.files(last.copies, CHECKOUT)}
+    assert "/app/chatbot/__main__.py" in copied
+    assert all(path.startswith("/app/chatbot/") and not path.endswith(".pyc") for path in copied)
+
+
+def test_a_stage_from_a_stage_inherits_its_settings() -> None:
+    stages = dockerfile.parse("FROM a AS one\nENV A=1\nWORKDIR /w\nFROM one\nENV B=$A WORD=${NONE:-yes}\nWORKDIR in\n")
+    assert stages[-1].environment == {"A": "1", "B": "1", "WORD": "yes"}
+    assert stages[-1].folder == "/w/in"
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("", "no FROM"),
+        ("RUN x\nFROM a\n", "before FROM"),
+        ("FROM a\nRUN <<EOF\nx\nEOF\n", "heredoc"),
+        ("FROM a\nRUN x \\\n", "continuation"),
+        ("FROM a\nCOPY x\n", "a source and a target"),
+    ],
+)
+def test_a_dockerfile_that_cannot_be_followed_is_refused(text: str, problem: str) -> None:
+    with pytest.raises(BadDocument, match=problem):
+        dockerfile.parse(text)
+
+
+def test_a_source_that_is_not_there_is_named_with_its_line(source: image.Source) -> None:
+    (source.context / "Dockerfile").write_text("FROM a\nCOPY nothing /x\n")
+    with pytest.raises(BadDocument, match="line 2: there is no nothing"):
+        source.inputs()
+
+
+def test_a_bundle_holds_the_copied_files_and_nothing_of_this_machine(
+    source: image.Source, registry: FakeRegistry
+) -> None:
+    built = _push(source, registry)
+    layer = _layer(registry, built.digest)
+    assert set(layer) == {"app", "app/app", "app/app/__main__.py", "app/app/deep", "app/app/deep/run.sh"}
+    assert layer["app/app/deep/run.sh"].mode == 0o755
+    assert {(entry.mtime, entry.uid, entry.gid, entry.uname) for entry in layer.values()} == {(0, 0, 0, "")}
+    config = json.loads(registry.blobs[json.loads(registry.manifests[built.digest])["config"]["digest"]])
+    assert config["config"]["Entrypoint"] == ["python", "-m", "app"]
+    assert config["config"]["Labels"]["dev.chatbot.builder"] == "bundle"
+    assert config["config"]["Labels"]["org.opencontainers.image.revision"] == "abc123"
+
+
+def test_the_same_source_gives_the_same_digest(source: image.Source, registry: FakeRegistry) -> None:
+    first = _push(source, registry)
+    registry.manifests.clear()
+    os.utime(source.context / "app/__main__.py", (1, 1))
+    (source.context / "app/__pycache__/y.pyc").write_bytes(b"other junk")
+    assert _push(source, registry).digest == first.digest
+
+
+def test_what_is_in_the_registry_is_not_sent_again(source: image.Source, registry: FakeRegistry) -> None:
+    assert _push(source, registry).pushed
+    sent = len(registry.uploads)
+    assert not _push(source, registry).pushed
+    registry.manifests.clear()
+    assert _push(source, registry).pushed
+    assert len(registry.uploads) == sent
+
+
+def test_a_change_of_code_sends_its_layer_and_its_config(source: image.Source, registry: FakeRegistry) -> None:
+    first = _push(source, registry)
+    sent = len(registry.uploads)
+    (source.context / "app/__main__.py").write_text("print('ho')\n")
+    second = _push(source, registry)
+    assert second.digest != first.digest and second.tag != first.tag
+    assert len(registry.uploads) == sent + 2
+
+
+def test_the_dockerignore_is_kept(source: image.Source, registry: FakeRegistry) -> None:
+    (source.context / ".dockerignore").write_text("*\n!app\n**/deep\n")
+    (source.context / "Dockerfile").write_text('FROM a\nCOPY app /app\nENTRYPOINT ["python"]\n')
+    assert set(_layer(registry, _push(source, registry).digest)) == {"app", "app/__main__.py"}
+
+
+def test_the_fingerprint_follows_the_source_and_nothing_else(source: image.Source) -> None:
+    before = source.fingerprint()
+    (source.context / "README.md").write_text("not copied")
+    assert source.fingerprint() == before
+    (source.context / "requirements.txt").write_text("gradio==6\n")
+    assert source.fingerprint() != before
+
+
+def test_without_an_engine_an_emulator_gets_a_bundle_and_aws_a_refusal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(image, "engine_answers", lambda: False)
+    assert image.choose("auto", "http://localhost:4566") == "bundle"
+    with pytest.raises(MissingTool, match="AWS cannot run a bundle"):
+        image.choose("auto", "")
+    with pytest.raises(MissingTool, match="no Docker engine"):
+        image.choose("docker", "http://localhost:4566")
+    monkeypatch.setattr(image, "engine_answers", lambda: True)
+    assert image.choose("auto", "") == "docker"
