@@ -1,0 +1,24 @@
+mock_provider "aws" {}
+
+variables {
+  name   = "chatbot"
+  region = "us-east-1"
+}
+
+run "the_output_is_what_other_stacks_declare" {
+  assert {
+    condition     = toset(keys(output.ecr)) == toset(["repository_arn", "repository_name", "repository_url"]) && output.ecr.repository_name == "chatbot"
+    error_message = "The output is not the contract's."
+  }
+}
+
+run "wrong_values_are_refused" {
+  command = plan
+
+  variables {
+    keep_images = 1
+    name        = "a-name-of-more-than-twenty"
+  }
+
+  expect_failures = [var.keep_images, var.name]
+}
