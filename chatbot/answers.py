@@ -99,6 +99,7 @@ class Answerer:
         record = Record(self.backend.name, self.backend.model)
         entered, text = False, ""
         try:
+            yield Update("", "waiting")  # the page shows at once that it was heard, and how to stop
             turns = prepare(history, self.settings.max_input_chars, self.settings.max_turns)
             options = self.options(wishes)
             record.model = options.model

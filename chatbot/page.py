@@ -56,6 +56,7 @@ def build(answerer: Answerer) -> gr.Blocks:
         ]
         for answer in answers:
             answer.then(None, [notice], [box, notice], js=_call("settled"), **quiet)
+            answer.failure(None, None, [box, notice], js=_call("failed"), **quiet)
         box.stop(None, None, None, cancels=answers, **quiet).then(
             None, [notice], [box, notice], js=_call("stopped"), **quiet
         )
@@ -65,7 +66,7 @@ def build(answerer: Answerer) -> gr.Blocks:
         chatbot.clear(None, None, [chatbot, notice], js=_call("fresh"), **quiet)
         fresh.click(None, None, [chatbot, notice], js=_call("fresh"), **quiet)
         load.click(None, None, [chatbot, notice], js=_call("shown"), **quiet)
-        blocks.load(None, None, [chatbot, notice], js=_call("shown"), **quiet)
+        blocks.load(None, None, [chatbot, notice, box], js=_call("loaded"), **quiet)
         gr.api(talk.chat, api_name="chat", concurrency_limit=None)
     blocks.queue(max_size=None, default_concurrency_limit=None, status_update_rate="auto")
     blocks.run_history = False

@@ -9,7 +9,9 @@ const SAVE_MS = 400;
 
 let current = store.setting("current") || store.newId();
 let answering = false;
+let stopping = false; // between the click on Stop and the end of the answer
 let afterStop = null; // what to do once a running answer has stopped
+let tidying = 0; // names are added once per frame, however many changes
 let saving = null; // messages that wait to be written
 
 const notice = (state, text = "") => {
@@ -37,6 +39,7 @@ const toGradio = (messages) =>
 /** A visitor sends a message: it shows at once, before the server knows. */
 export function ask(text, history) {
   if (answering || !text?.trim()) return [text, history];
+  store.setTab("draft", "");
   return ["", [...(history ?? []), ...toGradio([{ role: "user", text: text.trim() }])]];
 }
 
@@ -46,22 +49,31 @@ export function began(...values) {
   return values;
 }
 
-/** An answer ended, was stopped, or the connection broke. */
+/** An answer ended, well or with a notice that says why not. */
 export function settled(line) {
-  const last = /data-state="(\w+)"/.exec(line ?? "")?.[1];
-  const cut = answering && (last === "waiting" || last === "writing" || last === "idle");
-  state(cut || last === "failed" ? "failed" : "idle");
-  flush();
-  const then = afterStop;
-  afterStop = null;
-  if (then) setTimeout(then);
-  return [box(), cut ? notice("failed", "The connection was lost. What had arrived is kept.") : line];
+  if (!stopping) ended(line?.includes('data-state="failed"') ? "failed" : "idle");
+  return [box(), line];
+}
+
+/** The server did not take the question; Gradio shows its reason. */
+export function failed() {
+  if (!stopping) ended("failed");
+  return [box(), notice("failed", "Your message was not answered.")];
 }
 
 /** A visitor stopped an answer. */
 export function stopped() {
-  answering = false;
-  return settled(notice("stopped", "Stopped."));
+  stopping = false;
+  ended("idle");
+  const then = afterStop;
+  afterStop = null;
+  if (then) setTimeout(then);
+  return [box(), notice("stopped", "Stopped.")];
+}
+
+function ended(name) {
+  state(name);
+  flush();
 }
 
 /** Keep the conversation as it is now; called on every change, written a few times a second. */
@@ -86,10 +98,19 @@ export function shown() {
   setTimeout(closeList);
   if (!narrow()) setTimeout(() => $("#box textarea")?.focus()); // on a phone it would open the keyboard
   const messages = store.get(current)?.messages ?? [];
-  // A page that was closed or lost its server in the middle of an answer: offer to go on.
   const unanswered = messages.at(-1)?.role === "user";
   state(unanswered ? "failed" : "idle");
   return [toGradio(messages), unanswered ? notice("failed", "This question has no answer yet.") : notice("idle")];
+}
+
+/** The page as it was before a reload. Gradio reloads it by itself when it lost its server and found one again. */
+export function loaded() {
+  const interrupted = store.tab("answering") === current;
+  const [messages, line] = shown();
+  const draft = store.tab("draft") ?? "";
+  if (!interrupted || messages.at(-1)?.role !== "assistant") return [messages, line, draft];
+  state("failed");
+  return [messages, notice("failed", "The connection was lost. What had arrived is kept."), draft];
 }
 
 // --- conversations
@@ -138,6 +159,7 @@ list.connect({
 function state(name) {
   answering = name === "answering";
   document.body.dataset.state = name;
+  store.setTab("answering", answering ? current : "");
   $("#chat")?.setAttribute("aria-busy", String(answering));
 }
 
@@ -187,6 +209,7 @@ function keys(event) {
 
 /** Names and roles that Gradio's components leave out, for screen readers. */
 function tidy() {
+  tidying = 0;
   $("#box .submit-button")?.setAttribute("aria-label", "Send");
   $("#box .stop-button")?.setAttribute("aria-label", "Stop");
   $("#chat .edit-textarea")?.setAttribute("aria-label", "Edit your message");
@@ -211,13 +234,19 @@ function appearance() {
 }
 
 document.addEventListener("keydown", keys);
+document.addEventListener("input", (event) => event.target.closest("#box") && store.setTab("draft", event.target.value));
 document.addEventListener("click", (event) => {
+  if (event.target.closest("#box .stop-button")) stopping = true;
   if (!event.target.closest("#dark")) return;
   store.set("appearance", document.body.classList.contains("dark") ? "light" : "dark");
   appearance();
 });
 addEventListener("pagehide", flush);
-new MutationObserver(tidy).observe(document.body, { childList: true, subtree: true });
+new MutationObserver(() => (tidying ||= requestAnimationFrame(tidy))).observe(document.body, {
+  childList: true,
+  subtree: true,
+  attributeFilter: ["class"],
+});
 tidy();
 appearance();
 watch();

@@ -2,6 +2,7 @@
 
 import * as store from "./store.js";
 
+let drawn = ""; // what the list shows now
 let page; // what the list asks of the page
 
 export function connect(callbacks) {
@@ -26,6 +27,9 @@ export function render(current) {
   if (!place) return void setTimeout(() => render(page.current()), 100);
   const found = store.all();
   if (place.querySelector("input, details[open]")) return; // not under the visitor's hands
+  const now = JSON.stringify([current, found.map(({ id, title }) => [id, title])]);
+  if (now === drawn && place.hasChildNodes()) return; // a click on a row that is replaced meanwhile would be lost
+  drawn = now;
   place.replaceChildren(
     found.length
       ? element("ul", {}, ...found.map((conversation) => row(conversation, conversation.id === current)))

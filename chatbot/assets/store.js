@@ -61,6 +61,22 @@ export const remove = (id) => storage.remove(PREFIX + id);
 export const setting = (name) => storage.get(`chatbot:${name}`);
 export const set = (name, value) => storage.set(`chatbot:${name}`, value);
 
+// What one tab remembers over a reload.
+export function tab(name) {
+  try {
+    return sessionStorage.getItem(`chatbot:${name}`);
+  } catch {
+    return null;
+  }
+}
+export function setTab(name, value) {
+  try {
+    sessionStorage.setItem(`chatbot:${name}`, value);
+  } catch {
+    // storage is forbidden; then a reload forgets it
+  }
+}
+
 export const newId = () =>
   Array.from(crypto.getRandomValues(new Uint8Array(9)), (byte) => byte.toString(36).padStart(2, "0")).join("");
 

@@ -460,14 +460,18 @@ def violations(axe: Any, page: Page, where: str) -> list[str]:
      ("garbage", "could not be read"), ("429", "too many requests")],
 )  # fmt: skip
 def test_a_fault_is_a_sentence_on_the_page_with_another_try_and_the_page_still_works(
-    page: Page, question: str, sentence: str
+    page: Page, app: App, question: str, sentence: str
 ) -> None:
+    before = len(app.lines("answer"))
     send(page, question)
     expect(page.locator("#notice").get_by_text(sentence)).to_be_visible()
     expect(page.get_by_role("button", name="Try again")).to_be_visible()
     if question in ("cuts", "stalls"):
         expect(answers(page)).to_have_text("The beginning")
+    settled(page, "failed")
     page.get_by_role("button", name="Try again").click()
+    app.wait(lambda: len(app.lines("answer")) == before + 2, what="the second failure")
+    settled(page, "failed")
     expect(page.locator("#notice").get_by_text(sentence)).to_be_visible()
     expect(questions(page)).to_have_count(1)
     send(page, "still there?")
@@ -485,13 +489,15 @@ def test_a_conversation_survives_its_task_and_the_answer_it_was_writing(
     ask(page, "before the swap")
     send(page, "slowly")
     writing(page)
+    box(page).fill("after the swap")
     first.kill()
-    expect(page.get_by_role("button", name="Try again")).to_be_visible()
+    second: App = start(CHATBOT_BASE_URL=fake.url, PORT=str(port)).ready()
+    expect(page.get_by_role("button", name="Try again")).to_be_visible(timeout=15_000)
     expect(page.locator("#notice")).to_contain_text("What had arrived is kept")
     kept = answers(page).last.inner_text()
     assert re.search(r"\d", kept)
-    second: App = start(CHATBOT_BASE_URL=fake.url, PORT=str(port)).ready()
-    send(page, "after the swap")
+    expect(box(page)).to_have_value("after the swap")
+    box(page).press("Enter")
     expect(answers(page).last).to_contain_text("You said:")
     settled(page)
     assert [len(fake.requests[-1]["messages"]), fake.requests[-1]["messages"][1]["content"]] == [6, "before the swap"]
