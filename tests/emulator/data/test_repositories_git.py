@@ -21,14 +21,10 @@ from typing import Protocol, runtime_checkable
 
 import pytest
 from cheroot import wsgi
-from cheroot.ssl.builtin import BuiltinSSLAdapter
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from emulator.data.repositories import ZERO, Repositories, SignatureCheck
 from emulator.data.repositories.signature import sign
+from emulator.data.repositories.tls import make_certificate, tls_connection
 
 KEY, SECRET = "AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"
 
@@ -105,6 +101,7 @@ def served(tmp_path: Path) -> Iterator[Served]:
     repositories.create("chatbot")
     server = wsgi.Server(("127.0.0.1", 0), repositories, numthreads=8)
     server.expiration_interval = 0.05  # seconds that a stop may take
+    server.ConnectionClass = tls_connection(make_certificate(tmp_path / "tls.pem"))
     server.prepare()
     threading.Thread(target=server.serve, daemon=True).start()
     yield Served(repositories, server.bind_addr[1], home, pushes)
@@ -439,40 +436,30 @@ def test_git_remote_codecommit_signs_what_is_accepted(served: Served, monkeypatc
     served.git("ls-remote", signed.replace("https://", "http://"))
 
 
-def test_git_remote_codecommit_itself_clones_and_pushes_over_tls(served: Served, tmp_path: Path) -> None:
+def test_git_remote_codecommit_itself_clones_and_pushes_over_tls_on_the_same_port(
+    served: Served, tmp_path: Path
+) -> None:
     pytest.importorskip("git_remote_codecommit")
-    server = wsgi.Server(("127.0.0.1", 0), served.repositories)
-    server.ssl_adapter = BuiltinSSLAdapter(*map(str, certificate(tmp_path)))
-    server.expiration_interval = 0.05
-    server.prepare()
-    threading.Thread(target=server.serve, daemon=True).start()
-    endpoint = {
-        "CODE_COMMIT_ENDPOINT": f"localhost:{server.bind_addr[1]}",
-        "GIT_SSL_CAINFO": str(tmp_path / "cert.pem"),
-    }
-    try:
-        work = served.work()
-        served.git("-C", work, "push", "codecommit::us-east-1://chatbot", "main", env=endpoint)
-        served.git("clone", "codecommit::us-east-1://chatbot", served.home / "copy", env=endpoint)
-        assert served.head(served.home / "copy") == served.head(work)
-    finally:
-        server.stop()
+    certificate = tmp_path / "tls.pem"
+    endpoint = {"CODE_COMMIT_ENDPOINT": served.host, "GIT_SSL_CAINFO": str(certificate)}
+    work = served.work()
+    served.git("-C", work, "push", "codecommit::us-east-1://chatbot", "main", env=endpoint)
+    served.git("clone", "codecommit::us-east-1://chatbot", served.home / "copy", env=endpoint)
+    assert served.head(served.home / "copy") == served.head(work)
+    big = served.commit(work, "big", random.Random(3).randbytes(5_000_000))
+    served.git("-C", work, "push", "codecommit::us-east-1://chatbot", "main", env=endpoint)
+    assert served.repositories.branches("chatbot") == {"main": big}
 
 
-def certificate(folder: Path) -> tuple[Path, Path]:
-    """A certificate for localhost and its key."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
-    now = datetime.now(UTC)
-    built = (
-        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
-        .not_valid_before(now - timedelta(hours=1))
-        .not_valid_after(now + timedelta(hours=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    (folder / "cert.pem").write_bytes(built.public_bytes(serialization.Encoding.PEM))
-    private = (serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    (folder / "key.pem").write_bytes(key.private_bytes(*private))
-    return folder / "cert.pem", folder / "key.pem"
+def test_a_client_that_says_nothing_or_distrusts_the_certificate_keeps_nobody_waiting(served: Served) -> None:
+    with socket.create_connection(("127.0.0.1", served.port)), socket.create_connection(("127.0.0.1", served.port)):
+        distrusting = served.git("ls-remote", served.url().replace("http://", "https://"), check=False)
+        assert "certificate" in distrusting.stderr
+        served.git("ls-remote", served.url())
+
+
+def test_a_certificate_is_made_once_and_its_key_is_the_owners(tmp_path: Path) -> None:
+    path = make_certificate(tmp_path / "tls.pem")
+    content = path.read_bytes()
+    assert make_certificate(path).read_bytes() == content
+    assert path.stat().st_mode & 0o777 == 0o600
