@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from emulator.control import autoscaling, awslambda, cloudwatch, codecommit, codedeploy, ecr, ecs, elbv2
+from emulator.control import autoscaling, awslambda, cloudwatch, codebuild, codecommit, codedeploy, ecr, ecs, elbv2
 from emulator.control.ecs import metadata
 from emulator.control.operation import Operation
 from emulator.state.store import Store
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 SERVICES: dict[str, dict[str, Operation]] = {
     "application-autoscaling": autoscaling.OPERATIONS,
     "cloudwatch": cloudwatch.OPERATIONS,
+    "codebuild": codebuild.OPERATIONS,
     "codecommit": codecommit.OPERATIONS,
     "codedeploy": codedeploy.OPERATIONS,
     "ecr": ecr.OPERATIONS,

@@ -1,0 +1,1 @@
+"""Builds that really run: a buildspec's phases in one shell, and the artifacts that they leave."""
