@@ -1,0 +1,184 @@
+"""The scheduler: order, concurrency, what a failure stops, and what is said of it."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from orchestrator import phases
+from orchestrator.config import Config
+from orchestrator.errors import DeployError, ImageFailed, Interrupted, NotApplied, PhasesFailed
+from orchestrator.phases import Phase
+from orchestrator.runner import Event, Runner
+from orchestrator.site import Answers, Outcome, Site
+from orchestrator.tools.terraform_events import Listener
+
+
+@dataclass
+class FakeWork:
+    """A phase in memory: it remembers when it ran, and fails when it is told to."""
+
+    name: str
+    done: list[str]
+    applied: bool = False
+    why: str = "not applied"
+    seconds: float = 0.0
+    fails: DeployError | None = None
+    given: dict[str, Any] = field(default_factory=dict)
+    during: Callable[[], None] = lambda: None
+
+    def prepare(self, site: Site) -> None:
+        pass
+
+    def answer(self, site: Site) -> dict[str, Any] | None:
+        return {"name": self.name} if self.applied else None
+
+    def stale(self, site: Site, needs: Answers) -> str:
+        return "" if self.applied else self.why
+
+    def apply(self, site: Site, needs: Answers, listener: Listener, *, yes: bool) -> Outcome:
+        self.given = {name: dict(answer) for name, answer in needs.items()}
+        time.sleep(self.seconds)
+        self.during()
+        if self.fails:
+            raise self.fails
+        self.applied = True
+        self.done.append(self.name)
+        return Outcome(self.name, "applied")
+
+    def plan(self, site: Site, needs: Answers, listener: Listener) -> Outcome:
+        return Outcome(self.name, "unchanged")
+
+    def destroy(self, site: Site, needs: Answers, listener: Listener) -> Outcome:
+        self.applied = False
+        self.done.append(self.name)
+        return Outcome(self.name, "destroyed")
+
+
+Works = dict[str, FakeWork]
+
+
+@pytest.fixture
+def works(monkeypatch: pytest.MonkeyPatch) -> Works:
+    """The project's table of phases with works that only remember."""
+    done: list[str] = []
+    made = {phase.name: FakeWork(phase.name, done) for phase in phases.PHASES}
+    table = tuple(Phase(phase.name, phase.needs, phase.about, made[phase.name]) for phase in phases.PHASES)
+    monkeypatch.setattr(phases, "PHASES", table)
+    return made
+
+
+@pytest.fixture
+def events() -> list[Event]:
+    return []
+
+
+@pytest.fixture
+def runner(config: Config, works: Works, events: list[Event]) -> Runner:
+    return Runner(config, events.append, lambda line: None)
+
+
+def test_what_is_needed_comes_first_and_hands_its_answer_on(runner: Runner, works: Works) -> None:
+    outcomes = runner.deploy()
+    done = works["ecs"].done
+    for phase in phases.PHASES:
+        assert all(done.index(need) < done.index(phase.name) for need in phase.needs)
+    assert [outcome.phase for outcome in outcomes] == phases.names()
+    assert works["image"].given == {"ecr": {"name": "ecr"}}
+
+
+def test_phases_that_do_not_need_each_other_run_at_the_same_time(runner: Runner, works: Works) -> None:
+    together = threading.Barrier(2, timeout=5)
+    works["network"].during = works["image"].during = lambda: (together.wait(), None)[1]
+    runner.deploy()
+
+
+def test_a_failure_stops_what_waits_for_it_and_nothing_else(runner: Runner, works: Works, events: list[Event]) -> None:
+    works["ecr"].fails = ImageFailed("no")
+    works["network"].seconds = 0.3
+    with pytest.raises(PhasesFailed) as failed:
+        runner.deploy()
+    assert works["network"].applied and not works["ecs"].applied
+    assert "what stands: network" in failed.value.what
+    assert failed.value.remedy.endswith("python -m orchestrator deploy")
+    assert {event.phase for event in events if event.state == "blocked"} == {"image", "ecs", "pipeline"}
+    assert failed.value.exit_code == 1
+
+
+def test_the_same_command_goes_on_where_it_failed(config: Config, runner: Runner, works: Works) -> None:
+    works["ecs"].fails = ImageFailed("no")
+    with pytest.raises(PhasesFailed):
+        runner.deploy()
+    works["ecs"].fails = None
+    works["ecs"].done.clear()
+    results = {o.phase: o.result for o in Runner(config, lambda event: None, print).deploy()}
+    assert results == {
+        "network": "skipped",
+        "ecr": "skipped",
+        "image": "skipped",
+        "ecs": "applied",
+        "pipeline": "applied",
+    }
+    assert works["ecs"].done == ["ecs", "pipeline"]
+
+
+def test_destroy_goes_the_other_way(config: Config, runner: Runner, works: Works) -> None:
+    runner.deploy()
+    works["ecs"].done.clear()
+    second = Runner(config, lambda event: None, print)
+    second.destroy()
+    done = works["ecs"].done
+    for phase in phases.PHASES:
+        assert all(done.index(need) > done.index(phase.name) for need in phase.needs)
+    assert not second.site.bucket.exists()
+
+
+def test_a_phase_alone_names_the_phase_to_run_first(runner: Runner, works: Works) -> None:
+    with pytest.raises(NotApplied) as refused:
+        runner.phase("ecs")
+    assert refused.value.remedy == "run: python -m orchestrator phase network"
+    works["network"].applied = True
+    with pytest.raises(NotApplied) as refused:
+        runner.phase("ecs")
+    assert refused.value.remedy == "run: python -m orchestrator phase ecr"
+    assert not works["ecs"].done
+
+
+def test_a_phase_alone_runs_just_that(runner: Runner, works: Works) -> None:
+    works["ecr"].applied = True
+    assert [outcome.phase for outcome in runner.phase("image")] == ["image"]
+    assert works["image"].done == ["image"]
+
+
+def test_an_interrupt_begins_nothing_new_and_says_how_to_go_on(runner: Runner, works: Works) -> None:
+    works["ecr"].during = runner.interrupt
+    with pytest.raises(Interrupted) as stopped:
+        runner.deploy()
+    assert stopped.value.exit_code == 130
+    assert "ecr" in stopped.value.what and "python -m orchestrator deploy" in stopped.value.remedy
+    assert not works["image"].done[1:] or "ecs" not in works["image"].done
+
+
+def test_the_lock_is_given_back_after_a_failure_too(runner: Runner, works: Works) -> None:
+    works["network"].fails = ImageFailed("no")
+    with pytest.raises(PhasesFailed):
+        runner.deploy()
+    assert runner.site.bucket.acquire("deploy") == ""
+
+
+def test_a_plan_of_nothing_applied_names_what_is_missing(runner: Runner, works: Works) -> None:
+    runner.site.bucket.ensure()
+    notes = {outcome.phase: outcome.note for outcome in runner.plan()}
+    assert notes["image"] == "everything: needs ecr, not applied yet"
+    assert not works["image"].done
+
+
+def test_outputs_are_what_was_applied(runner: Runner, works: Works) -> None:
+    works["ecr"].applied = True
+    assert runner.outputs()["ecr"] == {"name": "ecr"}
+    assert runner.outputs()["ecs"] is None

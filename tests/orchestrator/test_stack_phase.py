@@ -1,0 +1,220 @@
+"""One stack with a real Terraform: skipped when nothing changed, and made whole after every kind of cut."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from orchestrator.config import CHECKOUT, Config
+from orchestrator.errors import Locked, Refused, TerraformFailed
+from orchestrator.site import Site
+from orchestrator.stack_phase import StackWork
+from orchestrator.tools import process, terraform_program
+from orchestrator.tools.terraform_events import silent
+from tests.orchestrator.conftest import Said
+
+pytestmark = [pytest.mark.e2e, pytest.mark.skipif(not shutil.which("terraform"), reason="there is no terraform")]
+
+HCL = """
+terraform {
+  required_version = ">= 1.11"
+  backend "s3" {}
+  required_providers {
+    aws = {
+      source  = "hashicorp/aws"
+      version = "5.100.0"
+    }
+  }
+}
+variable "force_delete" { type = bool }
+variable "keep_images" { type = number }
+variable "name" { type = string }
+variable "region" { type = string }
+variable "tags" { type = map(string) }
+
+provider "aws" {
+  region            = var.region
+  s3_use_path_style = true
+}
+resource "aws_ecr_repository" "this" {
+  name         = var.name
+  force_delete = var.force_delete
+  tags         = { Keep = tostring(var.keep_images) }
+}
+resource "terraform_data" "slow" {
+  provisioner "local-exec" { command = "sleep ${fileexists("${path.root}/slow") ? 6 : 0}" }
+  depends_on = [aws_ecr_repository.this]
+}
+output "ecr" {
+  value = { repository_url = aws_ecr_repository.this.repository_url, repository_name = var.name }
+}
+"""
+
+
+@pytest.fixture
+def folder(config: Config) -> Path:
+    """The stack ``ecr``: one repository, and one resource that takes as long as the test wants."""
+    folder = config.root / "terraform/stacks/ecr"
+    folder.mkdir(parents=True)
+    (folder / "main.tf").write_text(HCL)
+    lock = CHECKOUT / "terraform/stacks/ecr/.terraform.lock.hcl"
+    shutil.copy(lock, folder)
+    if terraform_program.mirror(terraform_program.locked_version(lock)) is None:
+        pytest.skip("no mirror holds the AWS provider")
+    return folder
+
+
+@pytest.fixture
+def work(folder: Path, site: Site) -> StackWork:
+    site.bucket.ensure()
+    return StackWork("ecr")
+
+
+def _apply(work: StackWork, site: Site, *, yes: bool = False) -> str:
+    site.survey(["ecr"], ["ecr"])
+    work.prepare(site)
+    return work.apply(site, {}, silent, yes=yes).result
+
+
+def _repositories(site: Site) -> list[str]:
+    found = site.aws.client("ecr").describe_repositories()["repositories"]
+    return [entry["repositoryName"] for entry in found if entry["repositoryName"] == site.config.prefix]
+
+
+def test_what_did_not_change_is_not_run_again(work: StackWork, site: Site, folder: Path) -> None:
+    assert _apply(work, site) == "applied"
+    site.survey(["ecr"], ["ecr"])
+    assert work.stale(site, {}) == ""
+    assert work.answer(site) is not None
+    assert site.terraform.init(site.terraform.stack("ecr")) is False, "init was needed again"
+    (folder / "main.tf").write_text(HCL + "# a comment\n")
+    assert work.stale(site, {}) == "changed: HCL"
+    assert _apply(work, site) == "unchanged"
+    assert work.stale(site, {}) == ""
+
+
+@pytest.mark.slow
+def test_a_state_that_someone_else_wrote_is_looked_at(work: StackWork, site: Site) -> None:
+    _apply(work, site)
+    found = site.bucket.read("ecr.tfstate")
+    assert found is not None
+    site.bucket.write("ecr.tfstate", found[0] | {"serial": found[0]["serial"] + 1})
+    site.survey(["ecr"], ["ecr"])
+    assert work.stale(site, {}) == "changed: state"
+
+
+def test_a_resource_that_a_cut_run_had_made_is_adopted_and_not_doubled(work: StackWork, site: Site, said: Said) -> None:
+    # Killed between the create call and the saving of the state: the repository is there, the state knows nothing.
+    site.aws.client("ecr").create_repository(repositoryName=site.config.prefix)
+    site.put_record("ecr", {"status": "applying"})
+    assert _apply(work, site) == "applied"
+    assert any("aws_ecr_repository.this" in line and "into the state" in line for line in said.lines)
+    assert _repositories(site) == [site.config.prefix]
+
+
+@pytest.mark.slow
+def test_a_resource_of_someone_else_is_never_adopted(work: StackWork, site: Site) -> None:
+    site.aws.client("ecr").create_repository(repositoryName=site.config.prefix)
+    with pytest.raises(TerraformFailed, match="RepositoryAlreadyExistsException"):
+        _apply(work, site)
+    assert site.record("ecr")["status"] == "failed"
+    with pytest.raises(TerraformFailed):
+        _apply(work, site)
+
+
+def test_a_lock_that_a_dead_terraform_left_is_released(work: StackWork, site: Site, said: Said) -> None:
+    _apply(work, site)
+    _leave_lock(site, f"root@{process.identity()['host']}")
+    (site.config.root / "terraform/stacks/ecr/main.tf").write_text(HCL + "# changed\n")
+    assert _apply(work, site) == "unchanged"
+    assert any("released Terraform's lock" in line for line in said.lines)
+
+
+@pytest.mark.slow
+def test_a_lock_of_another_machine_is_refused_with_who_and_since_when(work: StackWork, site: Site) -> None:
+    _apply(work, site)
+    _leave_lock(site, "ada@elsewhere")
+    with pytest.raises(Locked, match="ada@elsewhere since 2026"):
+        _apply(work, site)
+
+
+def _leave_lock(site: Site, who: str) -> None:
+    lock = {
+        "ID": "1b671a64-40d5-491e-99b0-da01ff1f3341",
+        "Operation": "OperationTypeApply",
+        "Info": "",
+        "Who": who,
+        "Version": "1.11.4",
+        "Created": "2026-01-01T00:00:00Z",
+        "Path": f"{site.bucket.name}/ecr.tfstate",
+    }
+    site.aws.client("s3").put_object(Bucket=site.bucket.name, Key="ecr.tfstate.tflock", Body=json.dumps(lock).encode())
+
+
+@pytest.mark.slow
+def test_a_state_that_could_not_be_saved_is_saved_by_the_next_run(
+    work: StackWork, site: Site, folder: Path, said: Said
+) -> None:
+    _apply(work, site)
+    found = site.bucket.read("ecr.tfstate")
+    assert found is not None
+    errored = found[0] | {"serial": found[0]["serial"] + 5}
+    (folder / "errored.tfstate").write_text(json.dumps(errored))
+    site.put_record("ecr", {"status": "applying"})
+    _apply(work, site)
+    assert not (folder / "errored.tfstate").exists()
+    assert any("saved the state" in line for line in said.lines)
+    state = site.bucket.state("ecr")
+    assert state is not None and state.serial >= errored["serial"]
+
+
+@pytest.mark.slow
+def test_a_replacement_that_would_lose_images_is_refused_without_yes(work: StackWork, site: Site, folder: Path) -> None:
+    _apply(work, site)
+    (folder / "main.tf").write_text(HCL.replace("name         = var.name", 'name         = "${var.name}-new"'))
+    with pytest.raises(Refused, match=r"replace aws_ecr_repository\.this"):
+        _apply(work, site)
+    assert _repositories(site) == [site.config.prefix]
+    assert _apply(work, site, yes=True) == "applied"
+
+
+def test_a_killed_orchestrator_leaves_a_saved_state_and_the_next_run_goes_on(
+    work: StackWork, site: Site, folder: Path
+) -> None:
+    (folder / "slow").touch()
+    command = [sys.executable, "-m", "orchestrator", "phase", "ecr", "--root", str(site.config.root)]
+    command += ["--set", f"environment.name={site.config.prefix}"]
+    with subprocess.Popen(command, cwd=CHECKOUT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as running:
+        log = site.terraform.stack("ecr").log
+        _until(lambda: log.is_file() and "terraform_data.slow: Provisioning" in log.read_text())
+        os.kill(running.pid, signal.SIGKILL)
+    (folder / "slow").unlink()
+    done = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "released the lock of a run that is gone" in done.stdout
+    assert _repositories(site) == [site.config.prefix]
+    site.survey(["ecr"], ["ecr"])
+    assert work.stale(site, {}) == ""
+
+
+def test_a_destroy_takes_it_all(work: StackWork, site: Site) -> None:
+    _apply(work, site)
+    assert work.destroy(site, {}, silent).result == "destroyed"
+    assert _repositories(site) == []
+    assert work.destroy(site, {}, silent).result == "skipped"
+
+
+def _until(happened: object, seconds: float = 60) -> None:
+    assert callable(happened)
+    deadline = time.monotonic() + seconds
+    while not happened():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
