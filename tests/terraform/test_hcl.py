@@ -81,3 +81,11 @@ def test_a_module_keeps_its_promises(terraform: Terraform, module: str) -> None:
     terraform.init(f"modules/{module}")
     outcome = terraform(f"modules/{module}", "test", "-no-color")
     assert " 0 passed" not in outcome
+
+
+@pytest.mark.parametrize("stack", STACKS)
+def test_a_stack_refuses_every_wrong_setting(terraform: Terraform, stack: str) -> None:
+    assert list((PROJECT / "terraform/stacks" / stack / "tests").glob("*.tftest.hcl")), f"stack {stack} refuses nothing"
+    terraform.init(f"stacks/{stack}")
+    outcome = terraform(f"stacks/{stack}", "test", "-no-color")
+    assert " 0 passed" not in outcome
