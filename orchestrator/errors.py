@@ -6,6 +6,7 @@
     ├── TerraformFailed         Terraform answered with diagnostics
     ├── ImageFailed             the image could not be built or pushed
     ├── PhasesFailed            one or more phases failed; carries what stands
+    ├── ServiceUnsteady         the tasks do not run or do not become healthy
     ├── AwsFailed               an AWS call that we need was refused
     ├── LeftOver                destroy ended, yet something of ours is still there
     ├── ReleaseFailed           a release did not reach 100 %
@@ -80,6 +81,10 @@ class PhasesFailed(DeployError):
         # A deploy that failed only because of refused input touched nothing of its own.
         if failures and not stands and all(isinstance(error, Refused) for error in failures.values()):
             self.exit_code = Refused.exit_code
+
+
+class ServiceUnsteady(DeployError):
+    """The service is there, but its tasks do not serve."""
 
 
 class AwsFailed(DeployError):

@@ -54,7 +54,9 @@ PHASES: tuple[Phase, ...] = (
         "ecs",
         ("network", "ecr", "image"),
         "cluster, roles, secret, task definition, service, CodeDeploy, alarms",
-        StackWork("ecs", reads=("taskdef.json", "appspec.yaml"), hook="terraform/modules/deployment/hook"),
+        StackWork(
+            "ecs", reads=("taskdef.json", "appspec.yaml"), hook="terraform/modules/deployment/hook", service=True
+        ),
     ),
     Phase(
         "pipeline",

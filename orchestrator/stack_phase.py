@@ -14,7 +14,7 @@ from typing import Any
 from orchestrator.errors import DeployError, Refused
 from orchestrator.settings import TABLES
 from orchestrator.site import Answers, Outcome, Site
-from orchestrator.tools import archive, recovery
+from orchestrator.tools import archive, recovery, service
 from orchestrator.tools.terraform import Stack
 from orchestrator.tools.terraform_events import Listener, Reader
 
@@ -28,12 +28,13 @@ PRECIOUS = frozenset({
 @dataclass(frozen=True)
 class StackWork:
     """``reads``: files outside terraform/ that the HCL reads; ``settings``: other tables that it gets, each as one
-    variable; ``hook``: the folder of its Lambda function."""
+    variable; ``hook``: the folder of its Lambda function; ``service``: the ECS service is in it."""
 
     name: str
     reads: tuple[str, ...] = ()
     settings: tuple[str, ...] = ()
     hook: str = ""
+    service: bool = False
 
     def prepare(self, site: Site) -> None:
         """``init``: it depends on no other phase, so it runs ahead of the phase's turn."""
@@ -92,12 +93,14 @@ class StackWork:
         site.put_record(self.name, {"status": "applying", "since": _now()})
         try:
             reader = self._apply(site, stack, listener, cut=cut, yes=yes)
+            state = site.refetch(self.name)
+            if self.service and state and state.output:
+                service.wait(site.aws, state.output, needs["network"], listener)
         except DeployError as error:
             recovery.push_errored_state(site.terraform, stack, site.say, ours=True)
             status = "refused" if isinstance(error, Refused) else "failed"
             site.put_record(self.name, {"status": status, "since": _now(), "error": str(error)[:2000]})
             raise
-        site.refetch(self.name)
         seconds = time.monotonic() - began
         site.put_record(
             self.name,
@@ -150,6 +153,8 @@ class StackWork:
         if site.record(self.name).get("status") == "applying":
             recovery.adopt(site.aws, site.terraform, stack, site.terraform.plan(stack), site.say)
         reader = site.terraform.destroy(stack, listener)
+        if self.service:
+            service.deregister(site.aws, site.config.prefix)
         site.refetch(self.name)
         site.put_record(self.name, {"status": "destroyed", "since": _now()})
         return Outcome(self.name, "destroyed", f"{reader.done} destroyed", time.monotonic() - began)

@@ -101,6 +101,12 @@ def _tasks(aws: Aws, config: Config) -> Iterator[str]:
         yield from _pages(ecs, "list_tasks", "taskArns", cluster=cluster)
 
 
+def _task_definitions(aws: Aws, config: Config) -> Iterator[str]:
+    for arn in _pages(aws.client("ecs"), "list_task_definitions", "taskDefinitionArns", status="ACTIVE"):
+        if arn.rpartition("/")[2].rpartition(":")[0] == config.prefix:
+            yield arn.rpartition("/")[2]
+
+
 def _secrets(aws: Aws, config: Config) -> Iterator[str]:
     for secret in _pages(aws.client("secretsmanager"), "list_secrets", "SecretList"):
         if _ours(secret["Name"], config) and not secret.get("DeletedDate"):
@@ -157,5 +163,6 @@ LOOKS: dict[str, Look] = {
     "security group": _tagged("describe_security_groups", "SecurityGroups", "GroupId"),
     "subnet": _tagged("describe_subnets", "Subnets", "SubnetId"),
     "target group": _named("elbv2", "describe_target_groups", "TargetGroups", "TargetGroupName"),
+    "task definition": _task_definitions,
     "VPC": _tagged("describe_vpcs", "Vpcs", "VpcId"),
 }
