@@ -288,7 +288,7 @@ def test_a_push_killed_half_way_leaves_the_repository_as_it_was(served: Served) 
     before = served.repositories.branches("chatbot")
     served.commit(work, "big", random.Random(2).randbytes(10_000_000))
     command = ["git", "-C", str(work), "-c", "core.compression=0", "push", "origin", "main"]
-    env = {**served.environment(), "GIT_TRACE_CURL": "1"}
+    env = {**served.environment(), "GIT_TRACE_CURL": "1", "GIT_TRACE_CURL_NO_DATA": "1"}
     killed = subprocess.Popen(command, env=env, start_new_session=True, stderr=subprocess.PIPE)
     assert killed.stderr is not None
     for line in killed.stderr:  # the pack is on its way
