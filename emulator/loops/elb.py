@@ -8,6 +8,8 @@ import threading
 from collections.abc import Iterator
 from typing import Any
 
+from botocore.exceptions import ClientError
+
 from emulator.data.proxy import (
     BindFailed,
     Bound,
@@ -43,7 +45,13 @@ class DataPlane:
         store.on_close(self.proxy.close)
 
     def step(self) -> None:
-        wanted = desired(self._store)
+        try:
+            wanted = desired(self._store)
+        except ClientError as error:
+            if not error.response["Error"]["Code"].endswith("NotFound"):
+                raise
+            self._store.changed()  # something was deleted while we asked: ask again
+            return
         if self.proxy.pid is None:
             if not wanted.listeners and not wanted.target_groups:
                 return  # nobody has a load balancer yet: no process for nothing
