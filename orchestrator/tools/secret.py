@@ -37,16 +37,21 @@ def put(aws: Aws, secret: str, token: str) -> None:
     """Makes ``token`` the current value; tasks that start from now on get it."""
     client = aws.client("secretsmanager")
     with explained("secretsmanager:PutSecretValue"):
-        _keep_placeholder(client, secret)
+        placeholder = _placeholder(client, secret)
         client.put_secret_value(SecretId=secret, SecretString=token)
+        if placeholder and LABEL not in _versions(client, secret).get(placeholder, []):
+            client.update_secret_version_stage(SecretId=secret, VersionStage=LABEL, MoveToVersionId=placeholder)
 
 
-def _keep_placeholder(client: Any, secret: str) -> None:
-    versions = client.describe_secret(SecretId=secret).get("VersionIdsToStages", {})
-    labelled = any(LABEL in stages for stages in versions.values())
-    only = [version for version, stages in versions.items() if "AWSCURRENT" in stages]
-    if not labelled and len(versions) == 1 and only:
-        client.update_secret_version_stage(SecretId=secret, VersionStage=LABEL, MoveToVersionId=only[0])
+def _placeholder(client: Any, secret: str) -> str:
+    """The version that Terraform wrote: the labelled one, or the only one there is."""
+    versions = _versions(client, secret)
+    labelled = [version for version, stages in versions.items() if LABEL in stages]
+    return (labelled or list(versions))[0] if labelled or len(versions) == 1 else ""
+
+
+def _versions(client: Any, secret: str) -> dict[str, list[str]]:
+    return dict(client.describe_secret(SecretId=secret).get("VersionIdsToStages", {}))
 
 
 def status(aws: Aws, secret: str) -> Status:

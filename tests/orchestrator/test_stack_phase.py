@@ -176,6 +176,28 @@ def test_a_state_that_could_not_be_saved_is_saved_by_the_next_run(
     assert state is not None and state.serial >= errored["serial"]
 
 
+def test_ctrl_c_saves_the_state_gives_the_locks_back_and_says_how_to_go_on(
+    work: StackWork, site: Site, folder: Path
+) -> None:
+    (folder / "slow").touch()
+    command = [sys.executable, "-m", "orchestrator", "phase", "ecr", "--root", str(site.config.root)]
+    command += ["--set", f"environment.name={site.config.prefix}"]
+    with subprocess.Popen(
+        command, cwd=CHECKOUT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as running:
+        log = site.terraform.stack("ecr").log
+        _until(lambda: log.is_file() and "terraform_data.slow: Provisioning" in log.read_text())
+        running.send_signal(signal.SIGINT)
+        said, _ = running.communicate(timeout=60)
+    assert running.returncode == 130, said
+    assert "python -m orchestrator phase ecr" in said
+    assert log.read_text().count("Interrupt received") == 1, "Terraform got more than one"
+    state = site.bucket.state("ecr")
+    assert state is not None and any(resource["type"] == "aws_ecr_repository" for resource in state.managed)
+    assert site.bucket.terraform_lock("ecr") is None
+    assert site.bucket.acquire("deploy") == ""
+
+
 @pytest.mark.slow
 def test_a_replacement_that_would_lose_images_is_refused_without_yes(work: StackWork, site: Site, folder: Path) -> None:
     _apply(work, site)
