@@ -30,8 +30,6 @@ _PYTHONS = ("python", "python3")
 class ProcessRuntime:
     """`pull` gets an image with a `root`; `folder` is where containers have their files."""
 
-    name = "process"
-
     def __init__(self, children: Children, folder: Path, pull: Callable[[str], Image]) -> None:
         self._children = children
         self._folder = folder
@@ -47,6 +45,9 @@ class ProcessRuntime:
                 " Build it with the orchestrator's bundle builder, or start the emulator where a Docker engine answers."
             )
         return image
+
+    def host(self, image: Image) -> str:
+        return "localhost"
 
     def start(self, spec: Spec, on_output: Callable[[bytes], None], on_exit: Callable[[], None]) -> Handle:
         assert spec.image.root is not None

@@ -50,10 +50,14 @@ class Spec:
     working_directory: str | None = None
     user: str | None = None
     ports: Sequence[int] = ()
+    task_ports: Sequence[int] = ()  # of all containers of the task: one of them opens them for all
+    shares_network: bool = True  # False: it ends before the others begin
     cpu: int = 0
     memory: int | None = None
     read_only: bool = False
     tmpfs: Sequence[tuple[str, int]] = ()  # (path, MiB)
+    mounts: Sequence[tuple[str, str, bool]] = ()  # (volume of the task, path, read only)
+    init: bool = False
     ulimits: Sequence[tuple[str, int, int]] = ()  # (name, soft, hard)
     essential: bool = True
     labels: Mapping[str, str] = field(default_factory=dict)
@@ -106,7 +110,8 @@ class Handle(Protocol):
 
 
 class Runtime(Protocol):
-    name: str
+    def host(self, image: Image) -> str:
+        """The name by which a container of the image reaches this machine."""
 
     def pull(self, reference: str) -> Image:
         """Raises PullFailed."""

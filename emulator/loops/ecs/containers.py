@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from emulator.control.ecs.metadata import PREFIX
 from emulator.control.ecs.tables import Container, Task
 from emulator.data.tasks.runtime import Exit, Handle, Image, Runtime, StartFailed, Usage
 from emulator.loops.ecs import environment, logs, secrets
@@ -49,7 +48,7 @@ class ContainerRun:
         self._image = self._runtime.pull(self.definition["image"])
         self._log = logs.open_stream(self._store, self._task, self.definition, credentials)
         given = {pair["name"]: pair.get("value", "") for pair in self.definition.get("environment") or []}
-        own = environment.of_ecs(self._store, self._task, self.shown.name, PREFIX)
+        own = environment.of_ecs(self._store, self._task, self.shown.name, self._runtime.host(self._image))
         self._environment = own | files | given | resolved
         self.shown.digest = self._image.digest
 

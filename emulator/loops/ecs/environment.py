@@ -7,6 +7,8 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from emulator.control import roles
+from emulator.control.ecs.metadata import PREFIX, PRINCIPAL
 from emulator.control.ecs.tables import Task
 from emulator.data.tasks.runtime import Image, Spec
 from emulator.loops.ecs.failures import initialization
@@ -30,18 +32,25 @@ def overridden(task: Task, definition: dict[str, Any]) -> dict[str, Any]:
     return merged
 
 
-def of_ecs(store: Store, task: Task, container: str, prefix: str) -> dict[str, str]:
-    """What Fargate sets, and the emulator's endpoint, where code in the task finds AWS."""
-    base = f"http://127.0.0.1:{store.config.port}{prefix}"
+def of_ecs(store: Store, task: Task, container: str, host: str) -> dict[str, str]:
+    """What Fargate sets, and the emulator's endpoint, where code in the task finds AWS; `host` is this machine."""
     variables = {
-        "AWS_ENDPOINT_URL": store.config.url,
+        "AWS_ENDPOINT_URL": f"http://{host}:{store.config.port}",
         "AWS_EXECUTION_ENV": "AWS_ECS_FARGATE",
         "AWS_REGION": task.region,
         "AWS_DEFAULT_REGION": task.region,
-        "ECS_CONTAINER_METADATA_URI_V4": f"{base}v4/{task.key}/{container}",
+        "ECS_CONTAINER_METADATA_URI_V4": f"http://{host}:{store.config.port}{PREFIX}v4/{task.key}/{container}",
     }
-    if task.overrides.get("taskRoleArn") or task.definition.document.get("taskRoleArn"):
-        variables["AWS_CONTAINER_CREDENTIALS_FULL_URI"] = f"{base}credentials/{task.key}"
+    role = task.overrides.get("taskRoleArn") or task.definition.document.get("taskRoleArn")
+    if role and host == "localhost":
+        variables["AWS_CONTAINER_CREDENTIALS_FULL_URI"] = (
+            f"http://{host}:{store.config.port}{PREFIX}credentials/{task.key}"
+        )
+    elif role:  # SDKs ask for credentials over plain HTTP on loopback only
+        credentials = roles.assume(store, role, PRINCIPAL)
+        variables["AWS_ACCESS_KEY_ID"] = credentials.access_key
+        variables["AWS_SECRET_ACCESS_KEY"] = credentials.secret_key
+        variables["AWS_SESSION_TOKEN"] = credentials.token or ""
     return variables
 
 
@@ -73,7 +82,11 @@ def spec(task: Task, definition: dict[str, Any], image: Image, environment: dict
         command=definition.get("command") or None,
         working_directory=definition.get("workingDirectory"),
         user=definition.get("user"),
-        ports=tuple(mapping["containerPort"] for mapping in definition.get("portMappings") or []),
+        ports=_ports(definition),
+        task_ports=tuple(port for each in task.definition.containers for port in _ports(each)),
+        shares_network=not _ends_first(task, definition["name"]),
+        mounts=_mounts(task, definition),
+        init=bool(linux.get("initProcessEnabled")),
         cpu=definition.get("cpu") or int(task.definition.document.get("cpu") or 0),
         memory=definition.get("memory") or _memory(task),
         read_only=bool(definition.get("readonlyRootFilesystem")),
@@ -87,3 +100,27 @@ def spec(task: Task, definition: dict[str, Any], image: Image, environment: dict
 def _memory(task: Task) -> int | None:
     memory = task.overrides.get("memory") or task.definition.document.get("memory")
     return int(memory) if memory else None
+
+
+def _ports(definition: dict[str, Any]) -> tuple[int, ...]:
+    mappings = definition.get("portMappings") or []
+    return tuple(mapping["containerPort"] for mapping in mappings if mapping.get("containerPort"))
+
+
+def _ends_first(task: Task, name: str) -> bool:
+    """Whether another container waits for the end of this one."""
+    return any(
+        dependency["containerName"] == name and dependency["condition"] in ("COMPLETE", "SUCCESS")
+        for each in task.definition.containers
+        for dependency in each.get("dependsOn") or []
+    )
+
+
+def _mounts(task: Task, definition: dict[str, Any]) -> tuple[tuple[str, str, bool], ...]:
+    """The task's own (empty) volumes; others, as EFS, are not here."""
+    own = {volume["name"] for volume in task.definition.document["volumes"] if set(volume) <= {"name", "host"}}
+    return tuple(
+        (mount["sourceVolume"], mount["containerPath"], bool(mount.get("readOnly")))
+        for mount in definition.get("mountPoints") or []
+        if mount.get("sourceVolume") in own
+    )
