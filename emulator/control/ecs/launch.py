@@ -41,11 +41,11 @@ def revision(store: Store, call: Call, cluster: Cluster, definition: TaskDefinit
 def check_launch_type(launch_type: str | None, strategy: list[dict[str, Any]], definition: TaskDefinition) -> None:
     """What runs on Fargate must be able to; nothing runs on EC2 here, which has no container instances."""
     on_fargate = launch_type == "FARGATE" or bool(strategy)
-    if on_fargate and "FARGATE" not in definition.document["compatibilities"]:
-        raise AwsError(
-            "PlatformTaskDefinitionIncompatibilityException",
-            "The specified platform does not satisfy the task definition's required capabilities.",
-        )
+    wanted = definition.document.get("requiresCompatibilities") or ["EC2", "FARGATE"]
+    if on_fargate and not {"FARGATE"} <= {*wanted} & {*definition.document["compatibilities"]}:
+        raise errors.invalid("Task definition does not support launch_type FARGATE.")
+    if not on_fargate and launch_type != "EXTERNAL" and "EC2" not in wanted:
+        raise errors.invalid("Task definition does not support launch_type EC2.")
     if launch_type == "EXTERNAL":
         raise AwsError("UnsupportedFeatureException", "The emulator has no ECS Anywhere: launchType EXTERNAL.")
 

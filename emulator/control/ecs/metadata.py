@@ -44,7 +44,7 @@ def _iso(value: datetime) -> str:
 def _answer(store: Store, path: list[str]) -> dict[str, Any] | None:
     tables = lookup.tables(store)
     kind, key, *rest = [*path, ""]
-    task = next((t for t in tables.tasks.values() if t.key == key and t.status != "STOPPED"), None)
+    task = next((t for t in list(tables.tasks.values()) if t.key == key and t.status != "STOPPED"), None)
     if task is None:
         return None
     if kind == "credentials":

@@ -22,10 +22,22 @@ _DEPLOYED = {
     "capacityProviderStrategy": "capacity provider strategy",
     "serviceRegistries": "service registries",
 }
+_UNSUPPORTED = (
+    "gatewayConnectors", "monitoring", "serviceConnectConfiguration", "volumeConfigurations", "vpcLatticeConfigurations"
+)  # fmt: skip
+
+
+def check_supported(parameters: dict[str, Any]) -> None:
+    """What would be kept and never come true is refused by name."""
+    for key in _UNSUPPORTED:
+        given = parameters.get(key)
+        if given and not (isinstance(given, dict) and given.get("enabled") is False):
+            raise AwsError("UnsupportedFeatureException", f"the emulator does not support {key} of an ECS service")
 
 
 def check_create(call: Call, definition: TaskDefinition | None) -> None:
     parameters = call.parameters
+    check_supported(parameters)
     controller = controller_of(parameters)
     if controller not in CONTROLLERS:
         raise errors.invalid(f"deploymentController type should be one of [{', '.join(CONTROLLERS)}]")
@@ -114,6 +126,7 @@ def check_target_groups(store: Store, call: Call, balancers: list[dict[str, Any]
 
 def check_update(found: Service, parameters: dict[str, Any]) -> None:
     """A service that CodeDeploy deploys keeps everything that a deployment decides."""
+    check_supported(parameters)
     wanted = controller_of(parameters) if parameters.get("deploymentController") else found.controller
     if wanted != found.controller:
         raise errors.invalid("Unable to update the deployment controller of a service.")

@@ -233,7 +233,7 @@ class EcsTables:
         """Tasks that `fleet` started; `live`: those that have not been asked to stop."""
         return [
             task
-            for task in self.tasks.values()
+            for task in list(self.tasks.values())
             if task.started_by == fleet.id and (not live or (task.desired == "RUNNING" and task.status != "STOPPED"))
         ]
 

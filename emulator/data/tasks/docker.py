@@ -49,9 +49,18 @@ class DockerRuntime:
         self._owner = str(folder)
         self._login = login
         self._remove_all()
-        self._network = Network(client, {LABEL: self._owner}, port)
+        self._port = port
+        self._made: Network | None = None
         self._holders: dict[str, str] = {}  # the container whose network the others of its task share
         self._lock = threading.Lock()
+
+    @property
+    def _network(self) -> Network:
+        """Made for the first container: bundles need none."""
+        with self._lock:
+            if self._made is None:
+                self._made = Network(self._client, {LABEL: self._owner}, self._port)
+            return self._made
 
     def pull(self, reference: str) -> Image:
         login = self._login(reference)
@@ -135,7 +144,8 @@ class DockerRuntime:
 
     def close(self) -> None:
         self._remove_all()
-        self._network.close()
+        if self._made:
+            self._made.close()
 
     def _remove_all(self) -> None:
         mine = {"label": f"{LABEL}={self._owner}"}

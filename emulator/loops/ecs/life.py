@@ -23,6 +23,8 @@ from emulator.state.targets import Targets
 
 log = logging.getLogger("emulator.ecs")
 
+_LAST_GRACE = 2.0  # seconds between SIGTERM and SIGKILL when the emulator itself stops
+
 
 class Life:
     """`nudge` it when the task's desired status changed; `abandon` it when the emulator ends."""
@@ -53,7 +55,7 @@ class Life:
             self._bell.notify_all()
 
     def abandon(self) -> None:
-        """Ends without ceremony: no draining, no grace."""
+        """Ends without ceremony: no draining, little grace."""
         self._abandoned = True
         self.task.stop("TerminationNotice", "The emulator stops.")
         self.nudge()
@@ -195,7 +197,7 @@ class Life:
             needed = {name for container in running for name in container.needs}
             first = [container for container in running if container.shown.name not in needed] or running
             for container in first:
-                container.ask_to_stop(0 if self._abandoned else None)
+                container.ask_to_stop(_LAST_GRACE if self._abandoned else None)
             for container in first:
                 container.await_end()
             running = [container for container in running if container not in first]

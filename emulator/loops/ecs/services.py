@@ -18,6 +18,11 @@ _LONGEST_PAUSE = 60.0  # seconds between two tries; AWS goes up to minutes, and 
 _LIVED_WELL = 10.0  # seconds: a task that ran so long did not fail to start
 _SETTLED = 3.0  # seconds: what nobody checks is taken for healthy when it ran so long
 _SAID_AFTER = 3  # failures in a row
+_NO_INSTANCES = (
+    "was unable to place a task because no container instance met all of its requirements. Reason: No Container"
+    " Instances were found in your cluster. For more information, see the Troubleshooting section of the Amazon ECS"
+    " Developer Guide."
+)
 
 
 class Step:
@@ -114,6 +119,10 @@ class Step:
 
     def _start(self, fleet: Fleet, count: int) -> None:
         service = self._service
+        if fleet.revision.launch_type == "EC2":
+            fleet.not_before = time.monotonic() + _LONGEST_PAUSE
+            self._tell(fleet, _NO_INSTANCES)
+            return
         with self._store.lock:
             definition = self._tables.definition(fleet.revision.task_definition)
             cluster = self._tables.clusters[service.cluster_arn]

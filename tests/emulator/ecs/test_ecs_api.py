@@ -236,3 +236,18 @@ def test_an_operation_that_nobody_has_is_named(world: World) -> None:
     code, message = refusal(world.ecs.list_daemons)
     assert "ListDaemons" in message
     assert code
+
+
+def test_what_would_never_come_true_is_refused_by_name(world: World) -> None:
+    given = {"serviceConnectConfiguration": {"enabled": True}}
+    code, message = refusal(world.serve, definition=world.define(), **given)
+    assert code == "UnsupportedFeatureException"
+    assert "serviceConnectConfiguration" in message
+    world.serve(world.define(), desiredCount=0, serviceConnectConfiguration={"enabled": False})
+
+
+def test_a_task_definition_for_fargate_alone_does_not_run_on_instances(world: World) -> None:
+    message = refusal(world.run, definition=world.define(), launchType="EC2")[1]
+    assert message == "Task definition does not support launch_type EC2."
+    bridge = world.define(world.container(memory=128), networkMode="bridge", requiresCompatibilities=["EC2"])
+    assert refusal(world.run, definition=bridge)[1] == "Task definition does not support launch_type FARGATE."

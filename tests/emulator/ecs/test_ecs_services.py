@@ -264,3 +264,10 @@ def test_subnets_can_be_deleted_once_the_service_is_gone(world: World) -> None:
     world.clear()
     assert not ec2.describe_network_interfaces(Filters=[{"Name": "subnet-id", "Values": [subnet]}])["NetworkInterfaces"]
     ec2.delete_subnet(SubnetId=subnet)
+
+
+def test_a_service_on_instances_says_that_there_are_none(world: World) -> None:
+    definition = world.define(requiresCompatibilities=["EC2"])
+    world.serve(definition, desiredCount=1, launchType="EC2")
+    eventually(lambda: "No Container Instances were found in your cluster." in " ".join(world.events()))
+    assert world.tasks(serviceName="tiny") == []
