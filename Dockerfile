@@ -15,14 +15,18 @@ RUN if [ "$WITH_MODEL" = 1 ]; then \
             --requirement /tmp/requirements/model.txt \
      && apt-get update -q && apt-get install -q -y --no-install-recommends libgomp1 \
      && cp /usr/lib/*/libgomp.so.1 /opt/venv/lib/; fi
-# What the running app never imports: pip, uploads to the Hub, sample media, tests, stubs. Bytecode is compiled once, here,
-# without times in it: without it a task would take 8 seconds to import Gradio, at every start.
+# What the running app never opens (docs/image.md has the measure): pip, transfers to the Hub, the server-side renderer, video and
+# plot players of the page, sample media, Fortran and AVIF, tests, stubs. Bytecode is compiled once, here, without times in
+# it: without it a task would take 8 seconds to import Gradio, at every start. A package's odd file may not compile; Gradio must.
 RUN /opt/venv/bin/python -m pip uninstall --quiet --yes pip setuptools \
  && cd /opt/venv/lib/python3*/site-packages \
- && rm -rf hf_xet* gradio/media_assets gradio/_frontend_code \
+ && rm -rf hf_xet* gradio/media_assets gradio/_frontend_code gradio/test_data gradio/CHANGELOG.md \
+        gradio/templates/node gradio/templates/frontend/static/ffmpeg gradio/templates/frontend/static/bokeh \
+        numpy/f2py numpy/distutils PIL/_avif* pillow.libs/libavif* \
  && find . -type d \( -name tests -o -name test -o -name __pycache__ \) -prune -exec rm -rf {} + \
  && find . -name '*.pyi' -delete \
- && /opt/venv/bin/python -m compileall -q -j 0 --invalidation-mode unchecked-hash . || test -d gradio
+ && find /opt/venv/bin -type f -delete \
+ && /opt/venv/bin/python -m compileall -q -j 0 --invalidation-mode unchecked-hash . || ls gradio/__pycache__/blocks.*.pyc
 
 FROM ${BASE_IMAGE}
 COPY --from=packages /opt/venv /opt/venv
@@ -30,6 +34,7 @@ ENV PATH=/opt/venv/bin:$PATH LD_LIBRARY_PATH=/opt/venv/lib PYTHONUNBUFFERED=1 PY
 WORKDIR /app
 COPY chatbot/ ./chatbot/
 RUN python -m compileall -q --invalidation-mode unchecked-hash chatbot
+LABEL org.opencontainers.image.title="chatbot" org.opencontainers.image.licenses="Apache-2.0"
 USER 10001:10001
 EXPOSE 7860
 HEALTHCHECK --interval=10s --timeout=4s --start-period=20s \
