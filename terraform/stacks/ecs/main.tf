@@ -26,13 +26,15 @@ module "service" {
 
   # Empty means the chatbot's own default.
   environment = {
-    CHATBOT_BACKEND       = var.chatbot_backend
-    CHATBOT_BASE_URL      = var.chatbot_base_url
-    CHATBOT_MAX_TOKENS    = var.chatbot_max_tokens == null ? "" : tostring(var.chatbot_max_tokens)
-    CHATBOT_MODEL         = var.chatbot_model
-    CHATBOT_SYSTEM_PROMPT = var.chatbot_system_prompt
-    CHATBOT_TEMPERATURE   = var.chatbot_temperature == null ? "" : tostring(var.chatbot_temperature)
-    CHATBOT_TITLE         = var.chatbot_title
+    CHATBOT_BACKEND          = var.chatbot_backend
+    CHATBOT_BASE_URL         = var.chatbot_base_url
+    CHATBOT_MAX_TOKENS       = var.chatbot_max_tokens == null ? "" : tostring(var.chatbot_max_tokens)
+    CHATBOT_MODEL            = var.chatbot_model
+    CHATBOT_RATE_PER_MINUTE  = var.chatbot_rate_per_minute == null ? "" : tostring(var.chatbot_rate_per_minute)
+    CHATBOT_SYSTEM_PROMPT    = var.chatbot_system_prompt
+    CHATBOT_TEMPERATURE      = var.chatbot_temperature == null ? "" : tostring(var.chatbot_temperature)
+    CHATBOT_TITLE            = var.chatbot_title
+    CHATBOT_VISITOR_SETTINGS = join(",", var.chatbot_visitor_settings)
   }
 }
 

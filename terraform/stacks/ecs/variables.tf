@@ -64,6 +64,17 @@ variable "chatbot_model" {
   default     = ""
 }
 
+variable "chatbot_rate_per_minute" {
+  description = "Requests that start work, per visitor and minute; 0 means no limit, null leaves it to the chatbot."
+  type        = number
+  default     = null
+
+  validation {
+    condition     = var.chatbot_rate_per_minute == null ? true : var.chatbot_rate_per_minute >= 0
+    error_message = "chatbot_rate_per_minute must be 0 (no limit) or more."
+  }
+}
+
 variable "chatbot_system_prompt" {
   description = "What the model is told before a conversation; empty leaves it to the chatbot."
   type        = string
@@ -85,6 +96,17 @@ variable "chatbot_title" {
   description = "Title of the page; empty leaves it to the chatbot."
   type        = string
   default     = ""
+}
+
+variable "chatbot_visitor_settings" {
+  description = "What a visitor may change: system_prompt, temperature, max_tokens, model."
+  type        = list(string)
+  default     = []
+
+  validation {
+    condition     = length(setsubtract(var.chatbot_visitor_settings, ["max_tokens", "model", "system_prompt", "temperature"])) == 0
+    error_message = "chatbot_visitor_settings may hold system_prompt, temperature, max_tokens and model."
+  }
 }
 
 variable "cpu" {

@@ -52,33 +52,37 @@ run "every_placeholder_of_both_documents_has_a_value" {
 
 run "the_settings_reach_the_placeholders" {
   variables {
-    chatbot_backend     = "openai"
-    chatbot_base_url    = "http://vllm:8000/v1"
-    chatbot_max_tokens  = 256
-    chatbot_model       = "a/model"
-    chatbot_temperature = 0.5
-    chatbot_title       = "Ask me"
-    cpu                 = 1024
-    fargate_spot_weight = 2
-    fargate_weight      = 0
-    memory              = 3072
-    stop_timeout        = 90
+    chatbot_backend          = "openai"
+    chatbot_base_url         = "http://vllm:8000/v1"
+    chatbot_max_tokens       = 256
+    chatbot_model            = "a/model"
+    chatbot_rate_per_minute  = 0
+    chatbot_temperature      = 0.5
+    chatbot_title            = "Ask me"
+    chatbot_visitor_settings = ["model", "temperature"]
+    cpu                      = 1024
+    fargate_spot_weight      = 2
+    fargate_weight           = 0
+    memory                   = 3072
+    stop_timeout             = 90
   }
 
   assert {
     condition = jsonencode({ for name, value in output.ecs.placeholders : name => value if startswith(name, "CHATBOT_") || contains(["CPU", "MEMORY", "STOP_TIMEOUT", "FARGATE_WEIGHT", "FARGATE_SPOT_WEIGHT"], name) }) == jsonencode({
-      CHATBOT_BACKEND       = "openai"
-      CHATBOT_BASE_URL      = "http://vllm:8000/v1"
-      CHATBOT_MAX_TOKENS    = "256"
-      CHATBOT_MODEL         = "a/model"
-      CHATBOT_SYSTEM_PROMPT = ""
-      CHATBOT_TEMPERATURE   = "0.5"
-      CHATBOT_TITLE         = "Ask me"
-      CPU                   = "1024"
-      FARGATE_SPOT_WEIGHT   = "2"
-      FARGATE_WEIGHT        = "0"
-      MEMORY                = "3072"
-      STOP_TIMEOUT          = "90"
+      CHATBOT_BACKEND          = "openai"
+      CHATBOT_BASE_URL         = "http://vllm:8000/v1"
+      CHATBOT_MAX_TOKENS       = "256"
+      CHATBOT_MODEL            = "a/model"
+      CHATBOT_RATE_PER_MINUTE  = "0"
+      CHATBOT_SYSTEM_PROMPT    = ""
+      CHATBOT_TEMPERATURE      = "0.5"
+      CHATBOT_TITLE            = "Ask me"
+      CHATBOT_VISITOR_SETTINGS = "model,temperature"
+      CPU                      = "1024"
+      FARGATE_SPOT_WEIGHT      = "2"
+      FARGATE_WEIGHT           = "0"
+      MEMORY                   = "3072"
+      STOP_TIMEOUT             = "90"
     })
     error_message = "A setting does not reach its placeholder."
   }
@@ -126,6 +130,7 @@ run "wrong_numbers_are_refused" {
     alarm_5xx_threshold       = 0
     alarm_evaluation_periods  = 0
     chatbot_max_tokens        = 0.5
+    chatbot_rate_per_minute   = -1
     chatbot_temperature       = 2.1
     cpu_target                = 100
     desired_count             = 7
@@ -138,7 +143,7 @@ run "wrong_numbers_are_refused" {
   }
 
   expect_failures = [
-    var.alarm_5xx_threshold, var.alarm_evaluation_periods, var.chatbot_max_tokens, var.chatbot_temperature,
+    var.alarm_5xx_threshold, var.alarm_evaluation_periods, var.chatbot_max_tokens, var.chatbot_rate_per_minute, var.chatbot_temperature,
     var.cpu_target, var.desired_count, var.fargate_spot_weight, var.health_check_grace_period, var.log_retention_days,
     var.secret_recovery_days, var.stop_timeout, var.termination_wait_minutes,
   ]
@@ -149,6 +154,7 @@ run "wrong_names_are_refused" {
 
   variables {
     chatbot_base_url         = "http://user:password@host/v1"
+    chatbot_visitor_settings = ["everything"]
     custom_deployment_config = { type = "sudden", percentage = 100, interval_minutes = 0 }
     deployment_config        = "CodeDeployDefault.AllAtOnce"
     image                    = { uri = "chatbot:latest" }
@@ -156,7 +162,7 @@ run "wrong_names_are_refused" {
   }
 
   expect_failures = [
-    var.chatbot_base_url, var.custom_deployment_config, var.deployment_config, var.image, var.name,
+    var.chatbot_base_url, var.chatbot_visitor_settings, var.custom_deployment_config, var.deployment_config, var.image, var.name,
   ]
 }
 
