@@ -13,7 +13,7 @@ from botocore.exceptions import ClientError
 
 from emulator.control.ecs.tables import Task, now
 from emulator.data.tasks.runtime import PullFailed, Runtime
-from emulator.loops.ecs import network, secrets
+from emulator.loops.ecs import announcements, network, secrets
 from emulator.loops.ecs.balancers import Balancers
 from emulator.loops.ecs.containers import ContainerRun
 from emulator.loops.ecs.failures import Failed, StopAsked
@@ -174,7 +174,7 @@ class Life:
             for container in self.task.containers:
                 container.status = "STOPPED"
             self.task.stopped_at = now()
-            self.task.move("STOPPED")
+        self._move("STOPPED")
 
     def _drain(self) -> None:
         """Deregisters first and waits for open requests, as long as there is a container to answer them."""
@@ -209,6 +209,7 @@ class Life:
     def _move(self, status: str) -> None:
         with self._store.change():
             self.task.move(status)
+            announcements.task_changed(self._store, self.task)
 
     def _stop(self, code: str, reason: str) -> None:
         with self._store.change():

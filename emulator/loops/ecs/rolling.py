@@ -9,6 +9,7 @@ import math
 from collections.abc import Callable
 
 from emulator.control.ecs.tables import Deployment, EcsTables, Service, Task, now
+from emulator.loops.ecs import announcements
 from emulator.state.store import Store
 
 Healthy = Callable[[Task], bool]
@@ -62,9 +63,11 @@ def _advance(store: Store, service: Service, healthy: Healthy) -> None:
             primary.rollout, primary.reason = "COMPLETED", f"ECS deployment {primary.id} completed."
             primary.updated_at = now()
             service.tell(f"(service {service.name}) (deployment {primary.id}) deployment completed.")
+            announcements.deployment_changed(store, service, primary)
     elif _broken(service, primary):
         with store.change():
             _fail(service, primary)
+            announcements.deployment_changed(store, service, primary)
 
 
 def _broken(service: Service, deployment: Deployment) -> bool:

@@ -9,7 +9,7 @@ import time
 
 from emulator.control.ecs import capacity, launch
 from emulator.control.ecs.tables import Deployment, EcsTables, Fleet, Service, Task, TaskSet, now
-from emulator.loops.ecs import rolling
+from emulator.loops.ecs import announcements, rolling
 from emulator.loops.ecs.balancers import Balancers
 from emulator.state.store import Store
 
@@ -66,6 +66,7 @@ class Step:
         if fleet.failures == _SAID_AFTER:
             self._tell(fleet, "is unable to consistently start tasks successfully. For more information, see the"
                               " Troubleshooting section of the Amazon ECS Developer Guide.")  # fmt: skip
+            announcements.service_acted(self._store, self._service, "SERVICE_TASK_START_IMPAIRED")
 
     # --- health
 
@@ -181,6 +182,7 @@ class Step:
                 self._service.steady = now_steady
                 if now_steady:
                     self._service.tell(f"(service {self._service.name}) has reached a steady state.")
+                    announcements.service_acted(self._store, self._service, "SERVICE_STEADY_STATE")
 
     def _set_stability(self, task_set: TaskSet, stability: str) -> None:
         if task_set.stability == stability:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+from emulator.control.events import bus
 from tests.emulator.ecs.bundle import APP, Bundle
 from tests.emulator.ecs.conftest import World, eventually
 
@@ -271,3 +272,22 @@ def test_a_service_on_instances_says_that_there_are_none(world: World) -> None:
     world.serve(definition, desiredCount=1, launchType="EC2")
     eventually(lambda: "No Container Instances were found in your cluster." in " ".join(world.events()))
     assert world.tasks(serviceName="tiny") == []
+
+
+def test_what_happens_is_on_the_event_bus(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[tuple[str, dict[str, Any]]] = []
+
+    def record(
+        _: Any, scope: tuple[str, str], source: str, kind: str, detail: dict[str, Any], about: list[str]
+    ) -> None:
+        assert (scope, source) == (("123456789012", "us-east-1"), "aws.ecs")
+        assert about[0].startswith("arn:aws:ecs:")
+        seen.append((kind, json.loads(json.dumps(detail))))
+
+    monkeypatch.setattr(bus, "emit", record)
+    world.serve(world.define(), desiredCount=1)
+    world.settles(1)
+    changes = [detail["lastStatus"] for kind, detail in seen if kind == "ECS Task State Change"]
+    assert changes == ["PENDING", "ACTIVATING", "RUNNING"]
+    others = [detail["eventName"] for kind, detail in seen if kind != "ECS Task State Change"]
+    assert others == ["SERVICE_DEPLOYMENT_COMPLETED", "SERVICE_STEADY_STATE"]
