@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from emulator.control.operation import Operation
-from emulator.state import sockets
+from emulator.state import moto, sockets
 from emulator.state.call import Answer, AwsError, Call
 from emulator.state.store import Store
 from emulator.state.targets import Health, Target, Targets
@@ -117,7 +117,7 @@ def answer_with_whole_actions(store: Store, call: Call) -> Answer:
 
 def describe_target_groups(store: Store, call: Call) -> Answer:
     answer = call.moto()
-    used = _load_balancers_by_group(store, call.region)
+    used = _load_balancers_by_group(call)
     for group in answer["TargetGroups"]:
         group["LoadBalancerArns"] = sorted(used.get(group["TargetGroupArn"], ()))
     return answer
@@ -213,15 +213,11 @@ def _require_groups(store: Store, call: Call, arns: set[str]) -> list[dict[str, 
     return groups
 
 
-def _load_balancers_by_group(store: Store, region: str) -> dict[str, set[str]]:
-    client = store.clients("elbv2", region)
+def _load_balancers_by_group(call: Call) -> dict[str, set[str]]:
     used: dict[str, set[str]] = {}
-    for balancer in client.describe_load_balancers()["LoadBalancers"]:
-        arn = balancer["LoadBalancerArn"]
-        for listener in client.describe_listeners(LoadBalancerArn=arn)["Listeners"]:
-            for rule in client.describe_rules(ListenerArn=listener["ListenerArn"])["Rules"]:
-                for group in (group for action in rule["Actions"] for group in _groups_of(action)):
-                    used.setdefault(group, set()).add(arn)
+    for balancer, action in moto.listener_actions(call.account, call.region):
+        for group in _groups_of(action):
+            used.setdefault(group, set()).add(balancer)
     return used
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import io
 import json
@@ -173,6 +174,18 @@ def secret_of(access_key: str) -> str | None:
         iam, sts = (get_backend(service)[account]["aws"] for service in ("iam", "sts"))
         given = [key for user in iam.list_users("/", None, None) for key in user.access_keys] + sts.assumed_roles
         return next((str(key.secret_access_key) for key in given if key.access_key_id == access_key), None)
+
+
+def listener_actions(account: str, region: str) -> list[tuple[str, dict[str, Any]]]:
+    """Every action of every rule, default ones too, with the ARN of its load balancer."""
+    with LOCK:
+        return [
+            (arn, copy.deepcopy(action.data))
+            for arn, balancer in get_backend("elbv2")[account][region].load_balancers.items()
+            for listener in balancer.listeners.values()
+            for rule in listener.rules.values()
+            for action in rule.actions
+        ]
 
 
 def reset() -> None:
