@@ -12,10 +12,11 @@ from typing import Any
 
 from orchestrator import image_phase, phases
 from orchestrator.config import Config
-from orchestrator.errors import DeployError, Interrupted, NotApplied, PhasesFailed
+from orchestrator.errors import DeployError, Interrupted, NotApplied, PhasesFailed, Refused
 from orchestrator.phases import Phase
 from orchestrator.site import Outcome, Site
-from orchestrator.tools import image
+from orchestrator.tools import image, leaks
+from orchestrator.tools.aws import explained
 from orchestrator.tools.terraform_events import Listener, Progress
 
 
@@ -87,10 +88,23 @@ class Runner:
             return [Outcome(name, "skipped", "there is nothing") for name in phases.names()]
         with self._locked("destroy"):
             self.survey()
+            self._refuse_unwilling()
             outcomes = self._run(phases.names(), self._destroy, "destroy", reverse=True)
             if self.site.bucket.is_ours:
                 self.site.bucket.delete()
             return outcomes
+
+    def _refuse_unwilling(self) -> None:
+        """A repository with images in it would fail half way, after the service is gone."""
+        with explained("looking before the destroy"):
+            unwilling = leaks.unwilling(self.site.aws, self.site.states.values())
+        if unwilling:
+            what = ", ".join(name for name, _ in unwilling)
+            settings = ", ".join(f"{setting} = true" for _, setting in unwilling)
+            raise Refused(
+                f"not empty, and protected from being deleted: {what}",
+                f"set {settings} in {self.config.source}, run {self.config.command('deploy')}, then destroy",
+            )
 
     def survey(self, *, create: bool = True) -> None:
         """What is known to be applied, fetched at once."""
@@ -203,7 +217,7 @@ class Runner:
         for name in chosen:
             if name not in outcomes and name not in failures:
                 self._watch(Event(name, "blocked", note="waits for what failed"))
-        stands = tuple(name for name in chosen if name in outcomes)
+        stands = tuple(name for name in chosen if (name in outcomes) is not (verb == "destroy"))
         command = self.config.command(verb)
         if self._interrupted.is_set() and len(outcomes) < len(chosen):
             raise Interrupted(

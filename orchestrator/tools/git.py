@@ -21,6 +21,15 @@ def last_commit_of(root: Path, paths: Iterable[str]) -> str:
     return f"{revision}-dirty" if changed.out.strip() else revision
 
 
+def time_of(root: Path, revision: str) -> int | None:
+    """When a commit was made, in seconds since 1970; None for one that this checkout does not know."""
+    commit = revision.removesuffix("-dirty")
+    if not commit or commit == "unknown":
+        return None
+    answer = process.run(["git", "show", "--no-patch", "--format=%ct", commit], cwd=root)
+    return int(answer.out) if answer.code == 0 and answer.out.strip().isdigit() else None
+
+
 def head(root: Path) -> str:
     """The commit that is checked out; empty without git or before the first commit."""
     return process.run(["git", "rev-parse", "--verify", "--quiet", "HEAD"], cwd=root).out.strip()

@@ -17,6 +17,7 @@ import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +66,12 @@ class Source:
         """The commit that the image's content is from, so that an unrelated commit leaves the digest alone."""
         return git.last_commit_of(self.context, [file.relative_to(self.context).as_posix() for file in self.inputs()])
 
+    def bases(self) -> list[str]:
+        """The images that the stages start from."""
+        stages = self.stages()
+        named = {stage.name for stage in stages}
+        return list(dict.fromkeys(stage.base for stage in stages if stage.base not in named | {"scratch"}))
+
 
 @dataclass(frozen=True)
 class Built:
@@ -99,8 +106,17 @@ def choose(wanted: str, endpoint_url: str) -> str:
     return "bundle"
 
 
-def push(source: Source, repository_url: str, ecr: Any, builder: str, say: Say, revision: str = "") -> Built:
-    """Builds and pushes, unless the registry has an image of the same source already."""
+class NoBase(ImageFailed):
+    """The image that the Dockerfile starts from is neither here nor to be had."""
+
+
+def push(
+    source: Source, repository_url: str, ecr: Any, builder: str, say: Say, revision: str = "", instead: str = ""
+) -> Built:
+    """Builds and pushes, unless the registry has an image of the same source already.
+
+    ``instead``: the builder to fall back to when the base image cannot be had.
+    """
     tag = f"{builder}-{source.fingerprint()[:16]}"
     registry_access = access(ecr)
     # ECR answers repository URLs in AWS's form; the registry itself is where the authorization says.
@@ -108,15 +124,29 @@ def push(source: Source, repository_url: str, ecr: Any, builder: str, say: Say, 
     registry = Registry(registry_access, repository)
     digest = registry.digest_of(tag)
     pushed = not digest
-    if pushed:
-        labels = {"dev.chatbot.builder": builder, "org.opencontainers.image.revision": revision or source.revision()}
-        if builder == "bundle":
-            digest = _push_bundle(source, registry, tag, labels, say)
-        else:
-            digest = _push_docker(source, registry, registry_access, f"{repository}:{tag}", labels, say)
-    else:
+    if not pushed:
         say(f"{tag} is in the registry already")
+    elif builder == "bundle":
+        digest = _push_bundle(source, registry, tag, labels(source, builder, revision), say)
+    else:
+        try:
+            digest = _push_docker(source, registry, registry_access, f"{repository}:{tag}", revision, say)
+        except NoBase as error:
+            if not instead:
+                raise
+            say(f"{error.what}: builds a {instead} instead")
+            return push(source, repository_url, ecr, instead, say, revision)
     return Built(f"{repository_url}@{digest}", digest, tag, builder, pushed)
+
+
+def labels(source: Source, builder: str, revision: str = "") -> dict[str, str]:
+    """What both builders write on the image; ``created`` is the commit's time, so that a build can be repeated."""
+    commit = revision or source.revision()
+    found = {"dev.chatbot.builder": builder, "org.opencontainers.image.revision": commit}
+    made = git.time_of(source.context, commit)
+    if made is not None:
+        found["org.opencontainers.image.created"] = f"{datetime.fromtimestamp(made, UTC):%Y-%m-%dT%H:%M:%SZ}"
+    return found
 
 
 def _push_bundle(source: Source, registry: Registry, tag: str, labels: dict[str, str], say: Say) -> str:
@@ -128,14 +158,9 @@ def _push_bundle(source: Source, registry: Registry, tag: str, labels: dict[str,
     return image.digest
 
 
-def _push_docker(source: Source, registry: Registry, where: Access, name: str, labels: dict[str, str], say: Say) -> str:
+def _push_docker(source: Source, registry: Registry, where: Access, name: str, revision: str, say: Say) -> str:
     reference = f"{where.host}/{name}"
-    command = ["docker", "build", "--file", str(source.file), "--platform", source.platform, "--tag", reference]
-    for flag, pairs in (("--label", labels), ("--build-arg", source.arguments)):
-        for key, value in pairs.items():
-            command += [flag, f"{key}={value}"]
-    say("builds with Docker")
-    _docker([*command, str(source.context)], timeout=3600)
+    build_with_docker(source, reference, revision, say)
     user, _, password = base64.b64decode(where.token).decode().partition(":")
     _docker(["docker", "login", "--username", user, "--password-stdin", where.host], stdin=password)
     say("pushes")
@@ -144,6 +169,24 @@ def _push_docker(source: Source, registry: Registry, where: Access, name: str, l
     if not digest:
         raise ImageFailed(f"the registry does not know {reference} after the push", "try again")
     return digest
+
+
+def build_with_docker(source: Source, reference: str, revision: str, say: Say) -> None:
+    """Builds ``reference`` on the engine; raises NoBase when what it starts from is not to be had."""
+    for base in source.bases():
+        if process.run(["docker", "image", "inspect", base]).code:
+            say(f"pulls {base.partition('@')[0]}")
+            pulled = process.run(["docker", "pull", "--quiet", "--platform", source.platform, base], timeout=900)
+            if pulled.code:
+                why = (pulled.err or pulled.out).strip().splitlines()[-1:] or ["no answer"]
+                remedy = "check the network, or name another base: image.build_args = { BASE_IMAGE = … }"
+                raise NoBase(f"the base image {base.partition('@')[0]} cannot be pulled ({why[0][:200]})", remedy)
+    command = ["docker", "build", "--file", str(source.file), "--platform", source.platform, "--tag", reference]
+    for flag, pairs in (("--label", labels(source, "docker", revision)), ("--build-arg", source.arguments)):
+        for key, value in pairs.items():
+            command += [flag, f"{key}={value}"]
+    say("builds with Docker")
+    _docker([*command, str(source.context)], timeout=3600)
 
 
 def _docker(command: list[str], *, stdin: str | None = None, timeout: float = 120) -> None:

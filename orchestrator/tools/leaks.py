@@ -5,12 +5,13 @@ The tagging API would be one call, but it does not know every service and forget
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from orchestrator.config import Config
 from orchestrator.tools.aws import Aws, explained
+from orchestrator.tools.bucket import State
 
 Look = Callable[[Aws, Config], Iterator[str]]
 
@@ -24,6 +25,33 @@ def scan(aws: Aws) -> list[str]:
 
     with ThreadPoolExecutor(max_workers=6) as pool:
         return [line for lines in pool.map(look, LOOKS) for line in lines]
+
+
+def unwilling(aws: Aws, states: Iterable[State | None]) -> list[tuple[str, str]]:
+    """What would refuse to be deleted because it is not empty, and the setting that must have been applied before."""
+    found = []
+    for kind, values in _resources(states):
+        if kind == "aws_ecr_repository" and not values.get("force_delete"):
+            name = values["name"]
+            if _any(aws.client("ecr"), "list_images", "imageIds", repositoryName=name):
+                found.append((f"repository {name}", "ecr.force_delete"))
+        elif kind == "aws_s3_bucket" and not values.get("force_destroy"):
+            name = values["bucket"]
+            if _any(aws.client("s3"), "list_object_versions", "Versions", Bucket=name):
+                found.append((f"bucket {name}", "pipeline.force_destroy"))
+    return found
+
+
+def _resources(states: Iterable[State | None]) -> Iterator[tuple[str, dict[str, Any]]]:
+    for state in filter(None, states):
+        for resource in state.managed:
+            for instance in resource.get("instances", []):
+                yield resource["type"], instance.get("attributes", {})
+
+
+def _any(client: Any, call: str, key: str, **parameters: Any) -> bool:
+    pages = client.get_paginator(call).paginate(**parameters)
+    return any(page.get(key) for page in pages)
 
 
 def count() -> int:

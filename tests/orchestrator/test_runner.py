@@ -12,7 +12,7 @@ import pytest
 
 from orchestrator import phases
 from orchestrator.config import Config
-from orchestrator.errors import DeployError, ImageFailed, Interrupted, NotApplied, PhasesFailed
+from orchestrator.errors import DeployError, ImageFailed, Interrupted, NotApplied, PhasesFailed, Refused
 from orchestrator.phases import Phase
 from orchestrator.runner import Event, Runner
 from orchestrator.site import Answers, Outcome, Site
@@ -182,3 +182,18 @@ def test_outputs_are_what_was_applied(runner: Runner, works: Works) -> None:
     works["ecr"].applied = True
     assert runner.outputs()["ecr"] == {"name": "ecr"}
     assert runner.outputs()["ecs"] is None
+
+
+def test_a_destroy_that_would_stop_half_way_is_refused_before_it_begins(runner: Runner, works: Works) -> None:
+    site, name = runner.site, runner.config.prefix
+    site.bucket.ensure()
+    ecr = site.aws.client("ecr")
+    ecr.create_repository(repositoryName=name)
+    manifest = '{"schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json"}'
+    ecr.put_image(repositoryName=name, imageManifest=manifest, imageTag="one")
+    repository = {"mode": "managed", "type": "aws_ecr_repository", "instances": [{"attributes": {"name": name}}]}
+    site.bucket.write("ecr.tfstate", {"serial": 1, "lineage": "l", "resources": [repository]})
+    with pytest.raises(Refused, match="not empty") as refused:
+        runner.destroy()
+    assert "ecr.force_delete = true" in refused.value.remedy
+    assert works["ecr"].done == []

@@ -1,0 +1,260 @@
+"""Releases against AWS's APIs in memory: what is refused before, what is chosen, what is said while it goes on."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from orchestrator import following, history, releases
+from orchestrator.config import CHECKOUT, Config
+from orchestrator.errors import NotNow, ReleaseFailed
+from orchestrator.following import Follower
+from orchestrator.releases import Target
+from orchestrator.site import Site
+from tests.orchestrator.conftest import Said
+
+BLUE, GREEN = "arn:x:targetgroup/chatbot-blue/1", "arn:x:targetgroup/chatbot-green/2"
+BEGAN = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+TARGET = Target(
+    {
+        "production_listener_arn": "production",
+        "test_listener_arn": "test",
+        "target_groups": {"blue": {"arn": BLUE}, "green": {"arn": GREEN}},
+        "url": "http://chat",
+    },
+    {
+        "application_name": "chatbot", "deployment_group_name": "chatbot", "cluster_name": "chatbot",
+        "service_name": "chatbot", "task_family": "chatbot",
+        "placeholders": {"CONTAINER_NAME": "chatbot", "CONTAINER_PORT": "7860", "FARGATE_WEIGHT": "1",
+                         "FARGATE_SPOT_WEIGHT": "0", "HOOKS": "# none"},
+    },
+    {"pipeline_name": "chatbot", "repository_name": "chatbot", "branch": "main"},
+)  # fmt: skip
+
+
+def _revision(number: int) -> str:
+    return f"arn:aws:ecs:us-east-1:000000000000:task-definition/chatbot:{number}"
+
+
+class Pages:
+    """A paginator of one page."""
+
+    def __init__(self, page: dict[str, Any]) -> None:
+        self._page = page
+
+    def paginate(self, **_: Any) -> list[dict[str, Any]]:
+        return [self._page]
+
+
+class FakeApis:
+    """The five services in one object: what a test sets is what they answer, what is asked of them is kept."""
+
+    def __init__(self) -> None:
+        self.running: list[str] = []
+        self.live = BLUE
+        self.connection = "AVAILABLE"
+        self.deployments: list[dict[str, Any]] = []
+        self.executions: list[dict[str, Any]] = []
+        self.actions: dict[str, list[dict[str, Any]]] = {}
+        self.stages: list[dict[str, Any]] = []
+        self.events: list[dict[str, Any]] = []
+        self.made: list[dict[str, Any]] = []
+        self.revisions: list[str] = []
+
+    def client(self, _: str) -> FakeApis:
+        return self
+
+    def get_paginator(self, _: str) -> Pages:
+        return Pages({"deployments": self.running or [each["deploymentId"] for each in self.deployments]})
+
+    def describe_services(self, **_: Any) -> dict[str, Any]:
+        return {"services": [{"taskSets": [{"status": "PRIMARY", "loadBalancers": [{"targetGroupArn": BLUE}]}]}]}
+
+    def describe_listeners(self, **_: Any) -> dict[str, Any]:
+        return {"Listeners": [{"DefaultActions": [{"Type": "forward", "TargetGroupArn": self.live}]}]}
+
+    def describe_target_health(self, **_: Any) -> dict[str, Any]:
+        return {"TargetHealthDescriptions": []}
+
+    def describe_task_definition(self, taskDefinition: str) -> dict[str, Any]:
+        number = taskDefinition.rpartition(":")[2]
+        return {"taskDefinition": {"containerDefinitions": [{"image": f"repo@sha256:{number * 64}"}]}}
+
+    def list_task_definitions(self, **_: Any) -> dict[str, Any]:
+        return {"taskDefinitionArns": self.revisions}
+
+    def get_connection(self, **_: Any) -> dict[str, Any]:
+        return {"Connection": {"ConnectionStatus": self.connection}}
+
+    def batch_get_deployments(self, deploymentIds: list[str]) -> dict[str, Any]:
+        return {"deploymentsInfo": [each for each in self.deployments if each["deploymentId"] in deploymentIds]}
+
+    def list_pipeline_executions(self, **_: Any) -> dict[str, Any]:
+        return {"pipelineExecutionSummaries": self.executions}
+
+    def list_action_executions(self, pipelineName: str, filter: dict[str, str]) -> dict[str, Any]:
+        return {"actionExecutionDetails": self.actions.get(filter["pipelineExecutionId"], [])}
+
+    def get_pipeline_execution(self, pipelineExecutionId: str, **_: Any) -> dict[str, Any]:
+        found = next(each for each in self.executions if each["pipelineExecutionId"] == pipelineExecutionId)
+        return {"pipelineExecution": found}
+
+    def get_pipeline_state(self, **_: Any) -> dict[str, Any]:
+        return {"stageStates": self.stages}
+
+    def put_approval_result(self, **asked: Any) -> None:
+        self.made.append(asked)
+
+    def create_deployment(self, **asked: Any) -> dict[str, Any]:
+        self.made.append(asked)
+        return {"deploymentId": "d-new"}
+
+    def stop_deployment(self, **asked: Any) -> None:
+        self.made.append(asked)
+
+    def stop_pipeline_execution(self, **asked: Any) -> None:
+        self.made.append(asked)
+
+    def get_deployment(self, deploymentId: str) -> dict[str, Any]:
+        return {"deploymentInfo": next(each for each in self.deployments if each["deploymentId"] == deploymentId)}
+
+    def list_deployment_targets(self, **_: Any) -> dict[str, Any]:
+        return {"targetIds": ["chatbot:chatbot"]}
+
+    def get_deployment_target(self, **_: Any) -> dict[str, Any]:
+        return {"deploymentTarget": {"ecsTarget": {"lifecycleEvents": self.events}}}
+
+    def deployed(self, number: int, status: str = "Succeeded", **more: Any) -> None:
+        appspec = f"TaskDefinition: {_revision(number)}"
+        began = BEGAN + timedelta(minutes=number)
+        self.deployments.insert(0, {
+            "deploymentId": f"d-{number}", "status": status, "createTime": began, "creator": "user",
+            "completeTime": began + timedelta(seconds=90), "revision": {"appSpecContent": {"content": appspec}}, **more,
+        })  # fmt: skip
+
+    def executed(self, name: str, status: str, commit: str, *actions: dict[str, Any]) -> None:
+        self.actions[name] = list(actions)
+        self.executions.insert(0, {
+            "pipelineExecutionId": name, "status": status, "startTime": BEGAN, "lastUpdateTime": BEGAN,
+            "sourceRevisions": [{"revisionId": commit}], "trigger": {"triggerDetail": "arn:x:user/ada"},
+        })  # fmt: skip
+
+
+def _action(stage: str, status: str, provider: str = "", **result: Any) -> dict[str, Any]:
+    return {
+        "actionExecutionId": f"{stage}-id", "stageName": stage, "actionName": stage, "status": status,
+        "input": {"actionTypeId": {"provider": provider}}, "output": {"executionResult": result},
+    }  # fmt: skip
+
+
+@pytest.fixture
+def apis() -> FakeApis:
+    return FakeApis()
+
+
+@pytest.fixture
+def here(config: Config, said: Said, apis: FakeApis) -> Site:
+    """The project's documents, AWS in memory."""
+    site = Site(Config(config.name, CHECKOUT, config.values, config.source), said)
+    site.aws = apis  # type: ignore[assignment]
+    return site
+
+
+def test_a_release_on_top_of_another_is_refused_with_both_ways_out(here: Site, apis: FakeApis) -> None:
+    apis.running = ["d-1"]
+    with pytest.raises(NotNow, match="d-1 is still running") as refused:
+        releases.preflight(here, TARGET)
+    assert "release --follow" in refused.value.remedy and "stop" in refused.value.remedy
+
+
+def test_a_listener_that_was_moved_by_hand_is_found_before_the_release(here: Site, apis: FakeApis) -> None:
+    releases.preflight(here, TARGET)
+    apis.live = GREEN
+    with pytest.raises(NotNow, match="forwards to chatbot-green"):
+        releases.preflight(here, TARGET)
+
+
+def test_a_connection_that_nobody_accepted_is_found_before_the_release(here: Site, apis: FakeApis) -> None:
+    target = Target(TARGET.network, TARGET.ecs, {**TARGET.pipeline, "connection_arn": "arn:c"})
+    releases.preflight(here, target)
+    apis.connection = "PENDING"
+    with pytest.raises(NotNow, match="PENDING"):
+        releases.preflight(here, target)
+
+
+def test_history_joins_deployments_with_their_commits_and_keeps_builds_that_failed(here: Site, apis: FakeApis) -> None:
+    apis.deployed(2)
+    apis.executed(
+        "e-1", "Succeeded", "c" * 40, _action("Deploy", "Succeeded", "CodeDeployToECS", externalExecutionId="d-2")
+    )
+    apis.executed("e-2", "Failed", "f" * 40, _action("Build", "Failed", errorDetails={"message": "exit code 1"}))
+    found = {release.execution: release for release in history.recent(here.aws, TARGET, 10)}
+    good, bad = found["e-1"], found["e-2"]
+    assert (good.commit, good.who, good.digest, good.seconds) == ("c" * 40, "ada", "2" * 12, 90.0)
+    assert (bad.deployment, bad.result, bad.why) == ("", "Failed", "Build: exit code 1")
+
+
+def test_a_rollback_goes_to_the_release_before_the_last_good_one(here: Site, apis: FakeApis) -> None:
+    for number, status in ((2, "Succeeded"), (3, "Succeeded"), (4, "Failed")):
+        apis.deployed(number, status)
+    deployment, name = releases.rollback(here, TARGET)
+    assert (deployment, name) == ("d-new", "2" * 12)
+    assert _revision(2) in apis.made[0]["revision"]["appSpecContent"]["content"]
+
+
+def test_a_rollback_of_the_only_release_goes_to_what_terraform_deployed(here: Site, apis: FakeApis) -> None:
+    apis.deployed(2)
+    apis.revisions = [_revision(3), _revision(2), _revision(1)]
+    assert releases.rollback(here, TARGET)[1] == "the first deployment"
+    assert _revision(1) in apis.made[0]["revision"]["appSpecContent"]["content"]
+
+
+def test_a_rollback_names_its_release_by_deployment_or_digest(here: Site, apis: FakeApis) -> None:
+    for number in (2, 3, 4):
+        apis.deployed(number)
+    assert releases.rollback(here, TARGET, "d-2")[1] == "2" * 12
+    assert releases.rollback(here, TARGET, "sha256:3333")[1] == "3" * 12
+    with pytest.raises(NotNow, match="no good release is '9999'"):
+        releases.rollback(here, TARGET, "9999")
+
+
+def test_stop_ends_the_deployment_with_a_rollback_and_the_pipeline_too(here: Site, apis: FakeApis) -> None:
+    with pytest.raises(NotNow, match="no release is running"):
+        releases.stop(here, TARGET)
+    apis.running = ["d-9"]
+    apis.executed("e-9", "InProgress", "c" * 40)
+    assert releases.stop(here, TARGET) == "deployment d-9, pipeline execution e-9"
+    assert apis.made[0] == {"deploymentId": "d-9", "autoRollbackEnabled": True}
+
+
+def test_an_approval_is_answered_with_its_token(here: Site, apis: FakeApis) -> None:
+    with pytest.raises(NotNow, match="waits for no approval"):
+        releases.approve(here, TARGET, reject=False, summary="")
+    waiting = {"actionName": "Approve", "latestExecution": {"status": "InProgress", "token": "t"}}
+    apis.stages = [{"stageName": "Approval", "actionStates": [waiting]}]
+    assert releases.approve(here, TARGET, reject=True, summary="no") == "Approval / Approve"
+    assert (apis.made[0]["token"], apis.made[0]["result"]["status"]) == ("t", "Rejected")
+
+
+def test_following_says_each_change_once_and_why_it_failed(
+    here: Site, apis: FakeApis, said: Said, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(following, "PAUSE", 0)
+    apis.deployed(2, "Failed", errorInformation={"message": "hook failed"})
+    hook = {"lifecycleEventName": "AfterAllowTestTraffic", "status": "Failed", "diagnostics": {"message": "no answer"}}
+    apis.events = [hook, {"lifecycleEventName": "BeforeAllowTraffic", "status": "Pending"}]
+    deploy = _action(
+        "Deploy", "Failed", "CodeDeployToECS", externalExecutionId="d-2", externalExecutionSummary="rolled back"
+    )
+    apis.executed("e-1", "Failed", "c" * 40, deploy)
+    follower = Follower(here, TARGET)
+    for _ in range(2):
+        with pytest.raises(ReleaseFailed, match="Deploy/Deploy: rolled back") as failed:
+            follower.execution("e-1")
+    assert "blue goes on serving" in failed.value.what
+    assert len(said.lines) == len(set(said.lines))
+    assert any("AfterAllowTestTraffic" in line and "no answer" in line for line in said.lines)
+    assert not any("BeforeAllowTraffic" in line for line in said.lines)
+    assert any("traffic blue 100%" in line for line in said.lines)
