@@ -60,6 +60,13 @@ class Config:
         return bool(self.endpoint_url) and is_loopback(self.endpoint_url)
 
     @property
+    def listener_ports(self) -> tuple[int, int]:
+        """The production and the test listener's."""
+        network = self.values["network"]
+        production = network["production_port"] or (443 if network["certificate_arn"] else 80)
+        return int(production), int(network["test_port"])
+
+    @property
     def scratch(self) -> Path:
         return self.root / ".orchestrator" / self.name
 

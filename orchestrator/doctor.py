@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from orchestrator.errors import DeployError, Refused
-from orchestrator.site import Site
+from orchestrator.site import Site, check_ports
 from orchestrator.tools import image, process, terraform_program
 
 NEEDED_DISK = 3 * 1024**3
@@ -101,29 +101,12 @@ def _builder(site: Site) -> Finding:
 
 
 def _ports(site: Site) -> Finding:
-    """A loopback endpoint's load balancer listens on this machine: its ports must be free, or ours already."""
-    config = site.config
-    if not config.endpoint_is_loopback:
+    if not site.config.endpoint_is_loopback:
         return Finding("ports", "ok", "the load balancer's own")
-    ports = [config.get("network", "production_port") or 80, config.get("network", "test_port")]
-    ours = site.bucket.exists() and site.bucket.state("network") is not None
-    busy = [port for port in ports if _answers(port)] if not ours else []
-    if busy:
-        return Finding(
-            "ports",
-            "error",
-            f"port {busy[0]} of this machine is taken by another program",
-            f"stop it, or choose another in {config.source}: network.production_port, network.test_port",
-        )
-    return Finding("ports", "ok", ", ".join(map(str, ports)))
-
-
-def _answers(port: int) -> bool:
-    try:
-        socket.create_connection(("127.0.0.1", port), timeout=0.5).close()
-    except OSError:
-        return False
-    return True
+    if site.bucket.exists():
+        site.survey([], ["network"])
+    check_ports(site)
+    return Finding("ports", "ok", ", ".join(map(str, site.config.listener_ports)))
 
 
 def _disk(site: Site) -> Finding:

@@ -14,7 +14,7 @@ from orchestrator import image_phase, phases
 from orchestrator.config import Config
 from orchestrator.errors import DeployError, Interrupted, NotApplied, PhasesFailed, Refused
 from orchestrator.phases import Phase
-from orchestrator.site import Outcome, Site
+from orchestrator.site import Outcome, Site, check_ports
 from orchestrator.tools import image, leaks
 from orchestrator.tools.aws import explained
 from orchestrator.tools.terraform_events import Listener, Progress
@@ -163,6 +163,8 @@ class Runner:
         """Refuses what would only be found out in the middle of the work."""
         if "image" in due:
             image.choose(self.config.get("image", "builder"), self.config.endpoint_url)
+        if "network" in due:
+            check_ports(self.site)
         if set(due) - {"image"}:
             _ = self.site.terraform.program
 

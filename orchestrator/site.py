@@ -10,6 +10,8 @@ from functools import cached_property
 from typing import Any
 
 from orchestrator.config import Config
+from orchestrator.errors import Refused
+from orchestrator.tools import ports
 from orchestrator.tools.aws import Aws
 from orchestrator.tools.bucket import Bucket, State
 from orchestrator.tools.terraform import Terraform
@@ -83,3 +85,16 @@ class Site:
         with self._lock:
             self.states[stack] = state
         return state
+
+
+def check_ports(site: Site) -> None:
+    """A loopback endpoint's load balancer listens on this machine: its ports must be free, or ours already."""
+    state = site.states.get("network")
+    if not site.config.endpoint_is_loopback or (state and state.managed):
+        return
+    taken = ports.busy(site.config.listener_ports)
+    if taken:
+        raise Refused(
+            f"port {taken[0]} of this machine is taken by another program",
+            f"stop it, or choose others in {site.config.source}: network.production_port, network.test_port",
+        )

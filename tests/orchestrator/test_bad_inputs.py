@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import stat
 import subprocess
 import sys
@@ -154,3 +155,27 @@ def test_a_phase_alone_names_the_phase_to_run_first(bad_root: Path, endpoint: st
     done = orchestrate(bad_root, "phase", "image")
     assert done.returncode == 2
     assert "python -m orchestrator phase ecr" in done.stderr
+
+
+def test_a_port_that_another_program_has_is_refused(bad_root: Path, endpoint: str) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        toml = f'[environment]\nendpoint_url = "{endpoint}"\nname = "busy"\n[network]\nproduction_port = {port}\n'
+        (bad_root / "environments/local.toml").write_text(toml)
+        done = orchestrate(bad_root, "phase", "network")
+    assert done.returncode == 2
+    assert f"port {port} of this machine is taken" in done.stderr and "network.production_port" in done.stderr
+
+
+def test_the_doctor_finds_what_is_missing_and_names_each_remedy(bad_root: Path) -> None:
+    (bad_root / "environments/local.toml").write_text(LOCAL)
+    done = orchestrate(bad_root, "doctor")
+    assert done.returncode == 2
+    for name, remedy in (
+        ("endpoint", "python -m emulator start"),
+        ("documents", "git checkout"),
+        ("source", "dockerfile"),
+    ):
+        assert any(f"✗   {name}" in line and remedy in line for line in done.stdout.splitlines()), done.stdout

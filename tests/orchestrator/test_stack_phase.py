@@ -240,3 +240,10 @@ def _until(happened: object, seconds: float = 60) -> None:
     while not happened():
         assert time.monotonic() < deadline
         time.sleep(0.1)
+
+
+def test_broken_hcl_is_shown_with_its_line_and_touches_nothing(work: StackWork, site: Site, folder: Path) -> None:
+    (folder / "main.tf").write_text(HCL + 'resource "aws_ecr_repository" {\n}\n')
+    with pytest.raises(TerraformFailed, match=r"main\.tf line \d+"):
+        _apply(work, site)
+    assert _repositories(site) == []
