@@ -125,7 +125,8 @@ class StackWork:
             planned = terraform.plan(stack, listener)
         if planned.code == 0:
             return planned
-        if not yes:
+        # A stack without its output never served anyone: what a cut run left half made may be made anew.
+        if not yes and state and state.output:
             _refuse_replacement(planned, site.config.command("deploy --yes"))
         applied = terraform.apply(stack, listener, planned=planned)
         applied.changes = planned.changes
@@ -175,7 +176,7 @@ def _refuse_replacement(planned: Reader, command: str) -> None:
     lost = [
         f"{change.action} {change.address}"
         for change in planned.changes
-        if change.type in PRECIOUS and change.action in ("replace", "delete")
+        if change.type in PRECIOUS and change.action in ("replace", "delete") and change.reason != "tainted"
     ]
     if lost:
         raise Refused(

@@ -113,6 +113,11 @@ def _log_group(aws: Aws, values: Values) -> str | None:
     return values["name"] if any(group["logGroupName"] == values["name"] for group in groups) else None
 
 
+def _secret(aws: Aws, values: Values) -> str | None:
+    found = aws.client("secretsmanager").describe_secret(SecretId=values["name"])
+    return None if found.get("DeletedDate") else str(found["ARN"])
+
+
 def _ecs_service(aws: Aws, values: Values) -> str | None:
     cluster = values["cluster"].rpartition("/")[2]
     found = aws.client("ecs").describe_services(cluster=cluster, services=[values["name"]])["services"]
@@ -209,7 +214,7 @@ FINDERS: dict[str, Finder] = {
     "aws_route_table": _by_tags("describe_route_tables", "RouteTables", "RouteTableId"),
     "aws_route_table_association": _route_table_association,
     "aws_s3_bucket": _bucket,
-    "aws_secretsmanager_secret": _by_call("secretsmanager", "describe_secret", "SecretId", "name", "ARN"),
+    "aws_secretsmanager_secret": _secret,
     "aws_security_group": _security_group,
     "aws_subnet": _by_tags("describe_subnets", "Subnets", "SubnetId", (("cidrBlock", "cidr_block"),)),
     "aws_vpc": _by_tags("describe_vpcs", "Vpcs", "VpcId"),
