@@ -180,7 +180,7 @@ def _architecture(found: Task) -> str:
 
 
 def _attachments(found: Task) -> list[Answer]:
-    if not found.interface:
+    if not found.address:
         return []
     ended = found.status in ("DEPROVISIONING", "STOPPED")
     return [{

@@ -22,9 +22,11 @@ def attach(store: Store, task: Task) -> None:
     """Creates the interface and writes its details to the task."""
     vpc = task.revision.network["awsvpcConfiguration"] if task.revision.network else {}
     ec2 = store.clients("ec2", task.region)
-    subnet_id = _subnet(store, task, vpc.get("subnets") or [])
+    subnet_id = ""
     try:
-        with store.lock:  # two tasks must not be given the same address
+        with store.lock:  # of two tasks that start at once each must see the other's subnet, and not get its address
+            subnet_id = _subnet(store, task, vpc.get("subnets") or [])
+            task.interface = {"subnetId": subnet_id}
             subnet = ec2.describe_subnets(SubnetIds=[subnet_id])["Subnets"][0]
             groups = {"Groups": vpc["securityGroups"]} if vpc.get("securityGroups") else {}
             made = ec2.create_network_interface(
