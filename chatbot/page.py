@@ -37,6 +37,8 @@ def build(answerer: Answerer) -> gr.Blocks:
         again = gr.Button("Try again", elem_id="again", size="sm", variant="secondary")
         box = _box(settings)
         load = gr.Button("Show the conversation", elem_id="load")
+        # Which conversation the chatbot shows: a change that arrives late must not be kept as another one's.
+        which = gr.Textbox(visible=False)
 
         talk = _Talk(answerer, [name for name, _ in wishes])
         controls = [control for _, control in wishes]
@@ -62,11 +64,11 @@ def build(answerer: Answerer) -> gr.Blocks:
         )
         chatbot.like(talk.like, [chatbot], None, **quiet)
         # Everything from here on happens in the browser alone.
-        chatbot.change(None, [chatbot], None, js=_call("keep"), **quiet)
-        chatbot.clear(None, None, [chatbot, notice], js=_call("fresh"), **quiet)
-        fresh.click(None, None, [chatbot, notice], js=_call("fresh"), **quiet)
-        load.click(None, None, [chatbot, notice], js=_call("shown"), **quiet)
-        blocks.load(None, None, [chatbot, notice, box], js=_call("loaded"), **quiet)
+        chatbot.change(None, [chatbot, which], None, js=_call("keep"), **quiet)
+        chatbot.clear(None, None, [chatbot, notice, which], js=_call("fresh"), **quiet)
+        fresh.click(None, None, [chatbot, notice, which], js=_call("fresh"), **quiet)
+        load.click(None, None, [chatbot, notice, which], js=_call("shown"), **quiet)
+        blocks.load(None, None, [chatbot, notice, which, box], js=_call("loaded"), **quiet)
         gr.api(talk.chat, api_name="chat", concurrency_limit=None)
     blocks.queue(max_size=None, default_concurrency_limit=None, status_update_rate="auto")
     blocks.run_history = False
@@ -180,7 +182,7 @@ class _Talk:
     async def edit(self, history: list[Any], data: gr.EditData, *values: Any) -> AsyncGenerator[Outputs, None]:
         """The answer to a question that was rewritten; what followed it is dropped."""
         index = data.index[0] if isinstance(data.index, tuple) else data.index
-        edited = [*history[:index], {"role": "user", "content": str(data.value)}]
+        edited = [*history[: max(index, 0)], {"role": "user", "content": str(data.value)}]
         async with aclosing(self.answer(edited, *values)) as outputs:
             async for output in outputs:
                 yield output

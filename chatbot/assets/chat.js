@@ -65,21 +65,22 @@ export function failed() {
 export function stopped() {
   stopping = false;
   ended("idle");
-  const then = afterStop;
-  afterStop = null;
-  if (then) setTimeout(then);
   return [box(), notice("stopped", "Stopped.")];
 }
 
 function ended(name) {
   state(name);
   flush();
+  const then = afterStop;
+  afterStop = null;
+  if (then) setTimeout(then);
 }
 
 /** Keep the conversation as it is now; called on every change, written a few times a second. */
-export function keep(history) {
-  const id = current;
+export function keep(history, id) {
   const messages = toOurs(history);
+  id ||= current;
+  if (saving && saving.id !== id) flush();
   if (saving) saving.messages = messages;
   else {
     saving = { id, messages };
@@ -100,17 +101,18 @@ export function shown() {
   const messages = store.get(current)?.messages ?? [];
   const unanswered = messages.at(-1)?.role === "user";
   state(unanswered ? "failed" : "idle");
-  return [toGradio(messages), unanswered ? notice("failed", "This question has no answer yet.") : notice("idle")];
+  const line = unanswered ? notice("failed", "This question has no answer yet.") : notice("idle");
+  return [toGradio(messages), line, current];
 }
 
 /** The page as it was before a reload. Gradio reloads it by itself when it lost its server and found one again. */
 export function loaded() {
   const interrupted = store.tab("answering") === current;
-  const [messages, line] = shown();
+  const [messages, line, id] = shown();
   const draft = store.tab("draft") ?? "";
-  if (!interrupted || messages.at(-1)?.role !== "assistant") return [messages, line, draft];
+  if (!interrupted || messages.at(-1)?.role !== "assistant") return [messages, line, id, draft];
   state("failed");
-  return [messages, notice("failed", "The connection was lost. What had arrived is kept."), draft];
+  return [messages, notice("failed", "The connection was lost. What had arrived is kept."), id, draft];
 }
 
 // --- conversations
@@ -121,7 +123,7 @@ function flush() {
   saving = null;
   const known = store.get(id);
   if (!messages.length) return;
-  store.set("current", id);
+  if (id === current) store.set("current", id);
   if (known && JSON.stringify(known.messages) === JSON.stringify(messages)) return;
   const title = known?.title ?? messages[0].text.replace(/\s+/g, " ").slice(0, 48);
   if (!store.put({ id, title, updated: Date.now(), messages })) {
