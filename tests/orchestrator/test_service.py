@@ -1,0 +1,93 @@
+"""The wait for the service: it ends when people are served, and says why when they will not be."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from orchestrator.errors import ServiceUnsteady
+from orchestrator.tools import service
+from orchestrator.tools.terraform_events import Progress
+
+ECS = {"cluster_name": "chatbot", "service_name": "chatbot", "task_family": "chatbot"}
+NETWORK = {"target_groups": {"blue": {"arn": "blue"}, "green": {"arn": "green"}}}
+
+
+class FakeService:
+    """An ECS service that comes up one step at a time: (running, healthy, steady) per look."""
+
+    def __init__(self, *steps: tuple[int, int, bool], group: str = "green", stopped: int = 0) -> None:
+        self._steps = list(steps)
+        self._group = group
+        self._stopped = stopped
+        self.deregistered: list[str] = []
+        self.revisions: list[str] = []
+
+    def client(self, _: str) -> FakeService:
+        return self
+
+    def describe_services(self, **_: Any) -> dict[str, Any]:
+        running, _healthy, steady = self._steps[0]
+        primary = {
+            "status": "PRIMARY", "runningCount": running, "computedDesiredCount": 2,
+            "stabilityStatus": "STEADY_STATE" if steady else "STABILIZING",
+            "loadBalancers": [{"targetGroupArn": self._group}],
+        }  # fmt: skip
+        return {"services": [{"desiredCount": 2, "taskSets": [{"status": "ACTIVE"}, primary]}]}
+
+    def describe_target_health(self, TargetGroupArn: str) -> dict[str, Any]:
+        assert TargetGroupArn == self._group, "the colour that serves is asked, not blue"
+        healthy = self._steps[0][1]
+        if len(self._steps) > 1:
+            self._steps.pop(0)
+        states = ["healthy"] * healthy + ["initial"] * (2 - healthy)
+        return {"TargetHealthDescriptions": [{"TargetHealth": {"State": state}} for state in states]}
+
+    def list_tasks(self, **_: Any) -> dict[str, Any]:
+        return {"taskArns": ["a"] * self._stopped}
+
+    def describe_tasks(self, **_: Any) -> dict[str, Any]:
+        task = {"stopCode": "EssentialContainerExited", "stoppedReason": "Essential container exited",
+                "containers": [{"exitCode": 3}]}  # fmt: skip
+        return {"tasks": [task] * self._stopped}
+
+    def get_paginator(self, _: str) -> FakeService:
+        return self
+
+    def paginate(self, **_: Any) -> list[dict[str, Any]]:
+        return [{"taskDefinitionArns": self.revisions}]
+
+    def deregister_task_definition(self, taskDefinition: str) -> None:
+        self.deregistered.append(taskDefinition)
+
+
+@pytest.fixture(autouse=True)
+def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(service, "PAUSE", 0)
+
+
+def test_the_wait_ends_when_every_task_is_healthy_and_no_sooner() -> None:
+    seen: list[Progress] = []
+    fake = FakeService((0, 0, False), (2, 0, False), (2, 1, True), (2, 2, False), (2, 2, True))
+    service.wait(fake, ECS, NETWORK, seen.append)  # type: ignore[arg-type]
+    assert [progress.done for progress in seen] == [0, 0, 1, 2, 2]
+
+
+def test_tasks_that_keep_stopping_end_the_wait_with_their_reason() -> None:
+    fake = FakeService((0, 0, False), stopped=service.HOPELESS)
+    with pytest.raises(ServiceUnsteady, match=r"Essential container exited \(exit code 3\)") as failed:
+        service.wait(fake, ECS, NETWORK, lambda _: None)  # type: ignore[arg-type]
+    assert "logs" in failed.value.remedy
+
+
+def test_patience_ends() -> None:
+    with pytest.raises(ServiceUnsteady, match="1 of 2 tasks run, 1 healthy"):
+        service.wait(FakeService((1, 1, False)), ECS, NETWORK, lambda _: None, patience=0)  # type: ignore[arg-type]
+
+
+def test_only_the_familys_own_revisions_are_deregistered() -> None:
+    fake = FakeService((0, 0, False))
+    fake.revisions = [f"arn:aws:ecs:x:1:task-definition/{name}" for name in ("chatbot:1", "chatbot:2", "chatbot-two:1")]
+    assert service.deregister(fake, "chatbot") == 2  # type: ignore[arg-type]
+    assert [arn.rpartition("/")[2] for arn in fake.deregistered] == ["chatbot:1", "chatbot:2"]
