@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import stat
@@ -179,3 +180,17 @@ def test_the_doctor_finds_what_is_missing_and_names_each_remedy(bad_root: Path) 
         ("source", "dockerfile"),
     ):
         assert any(f"✗   {name}" in line and remedy in line for line in done.stdout.splitlines()), done.stdout
+
+
+def test_json_is_alone_on_standard_output_for_an_error_too(bad_root: Path) -> None:
+    (bad_root / "environments/local.toml").write_text(LOCAL)
+    done = orchestrate(bad_root, "status", "--json")
+    answer = json.loads(done.stdout)
+    assert (answer["exit_code"], done.returncode) == (2, 2)
+    assert "python -m emulator start" in answer["remedy"]
+
+
+def test_json_is_alone_on_standard_output_for_a_result(bad_root: Path, endpoint: str) -> None:
+    (bad_root / "environments/local.toml").write_text(f'[environment]\nendpoint_url = "{endpoint}"\nname = "alone"\n')
+    done = orchestrate(bad_root, "plan", "--json")
+    assert json.loads(done.stdout)["changed"] == ["network", "ecr", "image", "ecs", "pipeline"]
