@@ -43,6 +43,9 @@ class Machine:
         self.port, self.production_port, self.test_port = free_ports(3)
         _copy_project(self.folder)
         self.write_settings()
+        self.git("init", "--quiet", "--initial-branch", "main")
+        self.git("add", "--all")
+        self.git("commit", "--quiet", "--message", "A copy of the project")
 
     @property
     def url(self) -> str:
@@ -109,6 +112,24 @@ class Machine:
     def stop(self) -> None:
         self.run("emulator", "stop", timeout=60, check=False)
 
+    def edit(self, file: str, old: str, new: str) -> None:
+        """Replaces text that must be there."""
+        path = self.folder / file
+        text = path.read_text()
+        assert old in text, f"{file} has no {old!r}"
+        path.write_text(text.replace(old, new))
+
+    def git(self, *argv: str, env: dict[str, str] | None = None) -> str:
+        command = ["git", "-c", "user.name=Tester", "-c", "user.email=tester@example.com", *argv]
+        done = subprocess.run(command, cwd=self.folder, env=env or self.environ(), capture_output=True, text=True)
+        assert done.returncode == 0, f"git {' '.join(argv)}\n{done.stdout}\n{done.stderr}"
+        return done.stdout.strip()
+
+    def commit(self, message: str) -> str:
+        """Everything that changed; the commit."""
+        self.git("commit", "--all", "--quiet", "--message", message)
+        return self.git("rev-parse", "HEAD")
+
     def client(self, service: str) -> Any:
         session = boto3.Session(aws_access_key_id="test", aws_secret_access_key="test", region_name="us-east-1")
         return session.client(service, endpoint_url=self.endpoint)
@@ -132,10 +153,3 @@ def _copy_project(folder: Path) -> None:
             target = folder / name
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(PROJECT / name, target)
-    identity = ["-c", "user.name=Tester", "-c", "user.email=tester@example.com"]
-    for argv in (
-        ["init", "-q", "-b", "main"],
-        ["add", "-A"],
-        [*identity, "commit", "-q", "-m", "A copy of the project"],
-    ):
-        subprocess.run(["git", *argv], cwd=folder, check=True, capture_output=True)

@@ -1,4 +1,4 @@
-"""`make deploy`, seen by the one who ran it: a page that answers, tasks that come back, a second run that does nothing."""
+"""`make deploy` as its user sees it: a page that answers, tasks that come back, a second run that does nothing."""
 
 from __future__ import annotations
 
