@@ -4,6 +4,7 @@ locals {
     REGION           = data.aws_region.this.name
     REPO_NAME        = var.registry_name
     REPOSITORY_URL   = var.registry_url
+    IMAGE_BUILDER    = var.image.builder
     IMAGE_CONTEXT    = var.image.context
     IMAGE_DOCKERFILE = var.image.dockerfile
     IMAGE_PLATFORM   = var.image.platform

@@ -85,6 +85,7 @@ variable "image" {
   description = "How the image is built."
   type = object({
     build_args = map(string)
+    builder    = string
     context    = string
     dockerfile = string
     platform   = string

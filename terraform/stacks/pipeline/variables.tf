@@ -112,6 +112,7 @@ variable "image" {
   description = "How the phase image builds: the pipeline's build does the same."
   type = object({
     build_args = optional(map(string), {})
+    builder    = optional(string, "auto")
     context    = optional(string, ".")
     dockerfile = optional(string, "Dockerfile")
     platform   = optional(string, "linux/amd64")
@@ -121,6 +122,11 @@ variable "image" {
   validation {
     condition     = alltrue([for name, value in var.image.build_args : can(regex("^[A-Za-z_][A-Za-z0-9_]*=[A-Za-z0-9._:/@=+,-]*$", "${name}=${value}"))])
     error_message = "image.build_args must be names with values of letters, digits and ._:/@=+,- (they pass through a shell)."
+  }
+
+  validation {
+    condition     = contains(["auto", "bundle", "docker"], var.image.builder)
+    error_message = "image.builder must be auto, bundle or docker."
   }
 
   validation {

@@ -64,7 +64,7 @@ variables {
   deployment_config_name  = "CodeDeployDefault.ECSAllAtOnce"
   deployment_group_name   = "chatbot"
   force_destroy           = false
-  image                   = { build_args = { WITH_MODEL = "1" }, context = ".", dockerfile = "Dockerfile", platform = "linux/amd64" }
+  image                   = { build_args = { WITH_MODEL = "1" }, builder = "auto", context = ".", dockerfile = "Dockerfile", platform = "linux/amd64" }
   log_retention_days      = 30
   placeholders            = { FAMILY = "chatbot", CHATBOT_SYSTEM_PROMPT = "Say \"hi\"" }
   registry_arn            = "arn:aws:ecr:eu-west-1:123456789012:repository/chatbot"
@@ -192,6 +192,7 @@ run "the_build_knows_what_it_builds_and_renders" {
     condition = jsonencode({ for variable in aws_codebuild_project.this.environment[0].environment_variable : variable.name => variable.value }) == jsonencode({
       ACCOUNT_ID       = "123456789012"
       IMAGE_BUILD_ARGS = "--build-arg WITH_MODEL=1"
+      IMAGE_BUILDER    = "auto"
       IMAGE_CONTEXT    = "."
       IMAGE_DOCKERFILE = "Dockerfile"
       IMAGE_PLATFORM   = "linux/amd64"
@@ -206,7 +207,7 @@ run "the_build_knows_what_it_builds_and_renders" {
 
 run "an_arm_image_is_built_on_arm" {
   variables {
-    image = { build_args = {}, context = ".", dockerfile = "Dockerfile", platform = "linux/arm64" }
+    image = { build_args = {}, builder = "auto", context = ".", dockerfile = "Dockerfile", platform = "linux/arm64" }
   }
 
   assert {
@@ -259,7 +260,7 @@ run "wrong_values_are_refused" {
     artifact_retention_days = 0
     build_timeout_minutes   = 4
     connection_arn          = "arn:aws:codeconnections:eu-west-1:123456789012:connection/old"
-    image                   = { build_args = { MODEL = "a; rm -rf /" }, context = ".", dockerfile = "Dockerfile", platform = "linux/amd64" }
+    image                   = { build_args = { MODEL = "a; rm -rf /" }, builder = "auto", context = ".", dockerfile = "Dockerfile", platform = "linux/amd64" }
   }
 
   expect_failures = [var.artifact_retention_days, var.build_timeout_minutes, var.connection_arn, var.image]

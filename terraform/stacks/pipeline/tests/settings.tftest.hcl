@@ -88,6 +88,16 @@ run "a_connection_without_a_repository_is_refused" {
   expect_failures = [var.connection_arn]
 }
 
+run "an_unknown_builder_is_refused" {
+  command = plan
+
+  variables {
+    image = { builder = "make" }
+  }
+
+  expect_failures = [var.image]
+}
+
 run "build_arguments_that_a_shell_would_read_are_refused" {
   command = plan
 
