@@ -5,7 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from emulator.control import autoscaling, awslambda, cloudwatch, codebuild, codecommit, codedeploy, ecr, ecs, elbv2
+from emulator.control import (
+    autoscaling,
+    awslambda,
+    cloudwatch,
+    codebuild,
+    codecommit,
+    codedeploy,
+    codepipeline,
+    ecr,
+    ecs,
+    elbv2,
+    events,
+)
 from emulator.control.ecs import metadata
 from emulator.control.operation import Operation
 from emulator.state.store import Store
@@ -19,9 +31,11 @@ SERVICES: dict[str, dict[str, Operation]] = {
     "codebuild": codebuild.OPERATIONS,
     "codecommit": codecommit.OPERATIONS,
     "codedeploy": codedeploy.OPERATIONS,
+    "codepipeline": codepipeline.OPERATIONS,
     "ecr": ecr.OPERATIONS,
     "ecs": ecs.OPERATIONS,
     "elbv2": elbv2.OPERATIONS,
+    "events": events.OPERATIONS,
     "lambda": awslambda.OPERATIONS,
 }
 

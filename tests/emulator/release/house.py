@@ -44,6 +44,7 @@ class FakeEcs:
     refuse: str = ""  # an operation to refuse
     callers: set[str] = field(default_factory=set)  # access keys of all but the developer
     made: int = 0
+    task_definitions: list[Json] = field(default_factory=list)
 
     def operations(self) -> dict[str, Callable[[Store, Call], Answer]]:
         named = {
@@ -52,6 +53,7 @@ class FakeEcs:
             "DescribeTaskSets": self.describe_task_sets,
             "UpdateServicePrimaryTaskSet": self.update_primary,
             "DeleteTaskSet": self.delete_task_set,
+            "RegisterTaskDefinition": self.register_task_definition,
         }
         return {name: self._watched(name, operation) for name, operation in named.items()}
 
@@ -70,6 +72,11 @@ class FakeEcs:
             "taskSets": list(self.task_sets.values()),
         }  # fmt: skip
         return {"services": [service] if parameters["services"] == ["chatbot"] else [], "failures": []}
+
+    def register_task_definition(self, parameters: Json) -> Answer:
+        self.task_definitions.append(parameters)
+        arn = f"arn:aws:ecs:us-east-1:123456789012:task-definition/chatbot:{len(self.task_definitions) + 1}"
+        return {"taskDefinition": {**parameters, "taskDefinitionArn": arn}}
 
     def create_task_set(self, parameters: Json) -> Answer:
         self.made += 1
@@ -117,7 +124,7 @@ class House:
         self.store, self.ecs = store, ecs
         self.codedeploy = store.clients("codedeploy")
         self.elbv2 = ecs.elbv2 = store.clients("elbv2")
-        self.role = self._role("codedeploy")
+        self.role = self.trusted("codedeploy")
         self.groups = {colour: self._target_group(colour) for colour in ("blue", "green")}
         balancer = self._balancer()
         self.production = self._listener(balancer, 8000)
@@ -127,7 +134,7 @@ class House:
         first["status"] = "PRIMARY"
         self.codedeploy.create_application(applicationName="chatbot", computePlatform="ECS")
 
-    def _role(self, service: str) -> str:
+    def trusted(self, service: str) -> str:
         statement = {
             "Effect": "Allow", "Principal": {"Service": f"{service}.amazonaws.com"}, "Action": "sts:AssumeRole"
         }  # fmt: skip

@@ -1,0 +1,23 @@
+"""Moves CodePipeline's executions through their stages."""
+
+from __future__ import annotations
+
+from emulator.control.codepipeline.tables import tables
+from emulator.loops.codepipeline.stages import step, supersede
+from emulator.loops.runner import Loop
+from emulator.state.store import Store
+
+
+def reconcile(store: Store) -> None:
+    """One step of every execution, the oldest first: who came first enters a stage first."""
+    with store.lock:
+        known = [each for here in tables(store).pipelines.values() for each in here.values()]
+    for pipeline in known:
+        supersede(store, pipeline)
+        with store.lock:
+            unfinished = [each for each in pipeline.executions.values() if not each.over]
+        for execution in unfinished:
+            step(store, pipeline, execution)
+
+
+LOOP = Loop("codepipeline", reconcile, every=0.5)

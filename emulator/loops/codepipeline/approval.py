@@ -1,0 +1,43 @@
+"""Manual approvals: wait for PutApprovalResult."""
+
+from __future__ import annotations
+
+import json
+import uuid
+
+from botocore.exceptions import ClientError
+
+from emulator.loops.codepipeline.action import Action, ActionFailed, Steps
+
+
+def manual(action: Action) -> Steps:
+    """https://docs.aws.amazon.com/codepipeline/latest/userguide/approvals.html"""
+    run = action.run
+    with action.store.change():
+        run.token = str(uuid.uuid4())
+        run.external_url = action.configuration.get("ExternalEntityLink")
+    if topic := action.configuration.get("NotificationArn"):
+        _publish(action, topic)
+    while "decision" not in run.variables:
+        yield 0.5
+    if run.variables.pop("decision") != "Approved":
+        raise ActionFailed("JobFailed", f"Rejected by {run.updated_by}: {run.summary}")
+    with action.store.change():
+        run.summary = f"Approved by {run.updated_by}: {run.summary}" if run.summary else f"Approved by {run.updated_by}"
+
+
+def _publish(action: Action, topic: str) -> None:
+    execution = action.execution
+    message = {
+        "region": action.region,
+        "approval": {
+            "pipelineName": execution.pipeline, "stageName": action.run.stage, "actionName": action.run.name,
+            "token": action.run.token, "externalEntityLink": action.run.external_url,
+            "customData": action.configuration.get("CustomData"),
+        },
+    }  # fmt: skip
+    subject = f"APPROVAL NEEDED: AWS CodePipeline {execution.pipeline} for action {action.run.name}"[:100]
+    try:
+        action.client("sns").publish(TopicArn=topic, Subject=subject, Message=json.dumps(message))
+    except ClientError as error:
+        raise ActionFailed("ConfigurationError", f"The approval could not be announced: {error}") from error
