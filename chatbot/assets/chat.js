@@ -6,6 +6,8 @@ import * as list from "./list.js";
 
 const $ = (selector) => document.querySelector(selector);
 const SAVE_MS = 400;
+const STRAGGLERS_MS = 250;
+const UNCHANGED = [{ __type__: "update" }, { __type__: "update" }];
 
 let current = store.setting("current") || store.newId();
 let answering = false;
@@ -51,18 +53,22 @@ export function began(...values) {
 
 /** An answer ended, well or with a notice that says why not. */
 export function settled(line) {
-  if (!stopping) ended(line?.includes('data-state="failed"') ? "failed" : "idle");
+  if (!answering || stopping) return UNCHANGED;
+  ended(line?.includes('data-state="failed"') ? "failed" : "idle");
   return [box(), line];
 }
 
 /** The server did not take the question; Gradio shows its reason. */
 export function failed() {
-  if (!stopping) ended("failed");
+  if (!answering || stopping) return UNCHANGED;
+  ended("failed");
   return [box(), notice("failed", "Your message was not answered.")];
 }
 
 /** A visitor stopped an answer. */
-export function stopped() {
+export async function stopped() {
+  // Gradio tells of the same end up to three times, in any order; the next answer must not take one for its own.
+  await new Promise((resolve) => setTimeout(resolve, STRAGGLERS_MS));
   stopping = false;
   ended("idle");
   return [box(), notice("stopped", "Stopped.")];
