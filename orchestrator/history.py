@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
@@ -54,6 +54,7 @@ def recent(aws: Aws, where: Where, most: int) -> list[Release]:
         ids = deployments(aws, where.ecs)[:most]
         found = _described(aws, ids)
         by_deployment = _executions(aws, where.pipeline, most)
+        _name_authors(aws, where.pipeline, by_deployment.values())
         releases = [_release(aws, each, by_deployment.pop(each["deploymentId"], None)) for each in found]
     releases += [_without_deployment(execution) for execution in by_deployment.values()]
     return sorted(releases, key=lambda release: release.began, reverse=True)[:most]
@@ -82,10 +83,28 @@ def _executions(aws: Aws, pipeline: Mapping[str, Any], most: int) -> dict[str, d
             if action.get("input", {}).get("actionTypeId", {}).get("provider") == "CodeDeployToECS":
                 key = result.get("externalExecutionId") or key
             if action["status"] == "Failed":
-                summary = result.get("externalExecutionSummary") or result.get("errorDetails", {}).get("message", "")
+                summary = result.get("errorDetails", {}).get("message") or result.get("externalExecutionSummary", "")
                 failed = f"{action['stageName']}: {summary or 'failed'}"
         found[key] = execution | {"why": failed}
     return found
+
+
+def _name_authors(aws: Aws, pipeline: Mapping[str, Any], executions: Iterable[dict[str, Any]]) -> None:
+    """Puts the commits' authors to their executions, as far as CodeCommit has them."""
+    from botocore.exceptions import ClientError
+
+    repository, known = pipeline.get("repository_name"), dict[str, str]()
+    for execution in executions:
+        commit = _commit(execution)
+        if not repository or not commit:
+            continue
+        if commit not in known:
+            try:
+                found = aws.client("codecommit").get_commit(repositoryName=repository, commitId=commit)["commit"]
+                known[commit] = found["author"]["name"]
+            except ClientError:
+                known[commit] = ""  # a commit that was since pushed over: the trigger says who, too
+        execution["author"] = known[commit]
 
 
 def _release(aws: Aws, deployment: dict[str, Any], execution: dict[str, Any] | None) -> Release:
@@ -149,6 +168,8 @@ def digest_of(uri: str) -> str:
 
 
 def _who(execution: dict[str, Any] | None) -> str:
+    if execution and execution.get("author"):
+        return str(execution["author"])
     trigger = (execution or {}).get("trigger", {})
     detail = str(trigger.get("triggerDetail", ""))
     return detail.rpartition("/")[2] or str(trigger.get("triggerType", ""))

@@ -85,6 +85,9 @@ class FakeApis:
     def list_task_definitions(self, **_: Any) -> dict[str, Any]:
         return {"taskDefinitionArns": self.revisions}
 
+    def get_commit(self, repositoryName: str, commitId: str) -> dict[str, Any]:
+        return {"commit": {"author": {"name": f"author of {commitId[0]}"}}}
+
     def get_connection(self, **_: Any) -> dict[str, Any]:
         return {"Connection": {"ConnectionStatus": self.connection}}
 
@@ -192,7 +195,7 @@ def test_history_joins_deployments_with_their_commits_and_keeps_builds_that_fail
     apis.executed("e-2", "Failed", "f" * 40, _action("Build", "Failed", errorDetails={"message": "exit code 1"}))
     found = {release.execution: release for release in history.recent(here.aws, TARGET, 10)}
     good, bad = found["e-1"], found["e-2"]
-    assert (good.commit, good.who, good.digest, good.seconds) == ("c" * 40, "ada", "2" * 12, 90.0)
+    assert (good.commit, good.who, good.digest, good.seconds) == ("c" * 40, "author of c", "2" * 12, 90.0)
     assert (bad.deployment, bad.result, bad.why) == ("", "Failed", "Build: exit code 1")
 
 
