@@ -188,6 +188,18 @@ def listener_actions(account: str, region: str) -> list[tuple[str, dict[str, Any
         ]
 
 
+def log_events(account: str, region: str, group: str) -> dict[str, list[dict[str, Any]]] | None:
+    """Every event of a log group by stream, in the shape of FilterLogEvents; None when there is no such group."""
+    with LOCK:
+        found = get_backend("logs")[account][region].groups.get(group)
+        if found is None:
+            return None
+        return {
+            name: [{**event.to_filter_dict(), "logStreamName": name} for event in stream.events]
+            for name, stream in found.streams.items()
+        }
+
+
 def reset() -> None:
     """Forgets everything: moto's tables belong to the process, and one emulator may follow another in it."""
     moto_api_backend.reset()
