@@ -17,6 +17,9 @@ from emulator.control import (
     ecs,
     elbv2,
     events,
+    logs,
+    secretsmanager,
+    sts,
 )
 from emulator.control.ecs import metadata
 from emulator.control.operation import Operation
@@ -37,6 +40,9 @@ SERVICES: dict[str, dict[str, Operation]] = {
     "elbv2": elbv2.OPERATIONS,
     "events": events.OPERATIONS,
     "lambda": awslambda.OPERATIONS,
+    "logs": logs.OPERATIONS,
+    "secretsmanager": secretsmanager.OPERATIONS,
+    "sts": sts.OPERATIONS,
 }
 
 # By path prefix, for requests that are not signed as AWS's SDKs do; each is made once, when the emulator starts.
