@@ -16,7 +16,7 @@ _CODE_DEPLOY_HINT = "Use AWS CodeDeploy to trigger a new deployment."
 # What only a new deployment can change: the parameter, and how the refusal calls it.
 _DEPLOYED = {
     "taskDefinition": "task definition",
-    "networkConfiguration": "network configuration",
+    "networkConfiguration": "network parameters",
     "platformVersion": "platform version",
     "loadBalancers": "load balancers",
     "capacityProviderStrategy": "capacity provider strategy",

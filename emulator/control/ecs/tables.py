@@ -227,6 +227,7 @@ class EcsTables:
         self.services: dict[str, Service] = {}
         self.tasks: dict[str, Task] = {}
         self.tags: dict[str, dict[str, str]] = {}  # by ARN
+        self.runs: dict[str, list[str]] = {}  # tasks that RunTask started, by client token
         self.settings: dict[tuple[str, str], str] = {}  # (principal ARN or "", name)
 
     def tasks_of(self, fleet: Fleet, *, live: bool = True) -> list[Task]:

@@ -27,7 +27,8 @@ def create_task_set(store: Store, call: Call) -> Answer:
     launch.check_subnets(store, call, revision)
     with store.change():
         if len(found.task_sets) >= 5:
-            raise errors.invalid("A service can have at most 5 task sets.")
+            raise errors.invalid("5 deployments exist on the service. Unable to create new TaskSet since this exceeds"
+                                 " the maximum limit.")  # fmt: skip
         made = new_task_set(
             found, cluster, revision, status="ACTIVE", scale=scale, external_id=parameters.get("externalId"),
             started_by="CODE_DEPLOY" if found.controller == "CODE_DEPLOY" else None,
@@ -42,7 +43,8 @@ def _with_task_sets(store: Store, call: Call) -> Service:
     found = lookup.active_service(store, call)
     if found.controller == "ECS":
         raise errors.invalid(
-            "Task sets are only supported on services with a CODE_DEPLOY or EXTERNAL deployment controller."
+            "Amazon ECS only supports task set management on services configured to use external deployment"
+            " controllers."
         )
     return found
 

@@ -39,7 +39,12 @@ def run_task(store: Store, call: Call) -> Answer:
         for _ in range(count)
     ]  # fmt: skip
     with store.change():
-        lookup.tables(store).tasks.update({task.arn: task for task in tasks})
+        tables = lookup.tables(store)
+        if token := parameters.get("clientToken"):  # the same call again starts nothing
+            before = [tables.tasks[arn] for arn in tables.runs.get(token, ()) if arn in tables.tasks]
+            tasks = before or tasks
+            tables.runs[token] = [task.arn for task in tasks]
+        tables.tasks.update({task.arn: task for task in tasks})
         return {"tasks": [shapes.task(task, ["TAGS"]) for task in tasks], "failures": []}
 
 

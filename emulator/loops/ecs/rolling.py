@@ -16,15 +16,17 @@ Healthy = Callable[[Task], bool]
 
 
 def counts(store: Store, service: Service, healthy: Healthy) -> dict[str, int]:
-    """Tasks by deployment id; advances the deployments (completed, failed, rolled back) where they are due."""
+    """Tasks by deployment id; first advances the deployments (completed, failed, rolled back) where they are due."""
     if not service.deployments or service.status != "ACTIVE":
         return {}
-    tables = store.table(EcsTables)
+    _advance(store, service, healthy)
     primary, *older = service.deployments
-    tasks = {deployment.id: tables.tasks_of(deployment) for deployment in service.deployments}
     if not older and primary.rollout == "COMPLETED":
         return {}
-    _advance(store, service, healthy)
+    tables = store.table(EcsTables)
+    tasks = {deployment.id: tables.tasks_of(deployment) for deployment in service.deployments}
+    if primary.rollout == "FAILED":  # and not rolled back: what runs stays, nothing new begins
+        return {identifier: len(found) for identifier, found in tasks.items()}
     return _shares(service, tasks, healthy)
 
 
@@ -33,32 +35,27 @@ def _shares(service: Service, tasks: dict[str, list[Task]], healthy: Healthy) ->
     configuration = service.deployment_configuration
     ceiling = math.floor(service.desired * configuration["maximumPercent"] / 100)
     floor = math.ceil(service.desired * configuration["minimumHealthyPercent"] / 100)
-    new = tasks.get(primary.id, [])
-    old = [task for deployment in older for task in tasks.get(deployment.id, [])]
-    fit = [task for task in old if healthy(task)]
-    # What is not healthy serves nobody; of the healthy as many may go as the others are more than the floor.
-    spare = max(0, len(fit) + sum(healthy(task) for task in new) - floor)
-    keep = max(0, len(fit) - spare)
-    shares = {
-        primary.id: 0
-        if primary.rollout == "FAILED" and not new
-        else min(service.desired, max(len(new), ceiling - len(old)))
-    }
-    if primary.rollout == "FAILED":
-        return {primary.id: len(new)} | {each.id: len(tasks.get(each.id, [])) for each in older}
+    new = tasks[primary.id]
+    old = [task for deployment in older for task in tasks[deployment.id]]
+    fit = sum(healthy(task) for task in old)
+    # What is not healthy serves nobody; of the healthy as many may go as all together are more than the floor.
+    spare = max(0, fit + sum(healthy(task) for task in new) - floor)
+    keep = max(0, fit - spare)
+    shares = {primary.id: min(service.desired, max(len(new), ceiling - len(old)))}
     for deployment in older:
-        shares[deployment.id] = min(keep, len(tasks.get(deployment.id, [])))
-        keep -= shares[deployment.id]
+        deployment.desired = shares[deployment.id] = min(keep, len(tasks[deployment.id]))
+        keep -= deployment.desired
     return shares
 
 
 def _advance(store: Store, service: Service, healthy: Healthy) -> None:
-    primary = service.deployments[0]
+    primary, *older = service.deployments
     if primary.rollout != "IN_PROGRESS":
         return
     tables = store.table(EcsTables)
     fit = sum(healthy(task) for task in tables.tasks_of(primary))
-    if fit == primary.desired and len(service.deployments) == 1:
+    left = [task for each in older for task in tables.tasks_of(each, live=False) if task.status != "STOPPED"]
+    if fit == primary.desired and not left:
         with store.change():
             primary.rollout, primary.reason = "COMPLETED", f"ECS deployment {primary.id} completed."
             primary.updated_at = now()

@@ -166,9 +166,13 @@ class Step:
                 service.status = "INACTIVE"
 
     def _is_gone(self, fleet: Fleet) -> bool:
-        ends = self._service.status == "DRAINING" or fleet.status == (
-            "DRAINING" if isinstance(fleet, TaskSet) else "ACTIVE"
-        )
+        if self._service.status == "DRAINING":
+            ends = True
+        elif isinstance(fleet, Deployment):
+            # While a newer one is under way it can come back to this one.
+            ends = fleet.status == "ACTIVE" and self._service.deployments[0].rollout != "IN_PROGRESS"
+        else:
+            ends = fleet.status == "DRAINING"
         return ends and all(task.status == "STOPPED" for task in self._tables.tasks_of(fleet, live=False))
 
     def _judge(self) -> None:

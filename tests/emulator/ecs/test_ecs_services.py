@@ -180,8 +180,11 @@ def test_a_rolling_update_without_room_stops_first(world: World) -> None:
     world.settles(1)
 
 
-def test_the_circuit_breaker_rolls_back_to_what_worked(world: World) -> None:
-    breaker = {"deploymentCircuitBreaker": {"enable": True, "rollback": True}}
+@pytest.mark.parametrize("room", [True, False], ids=["beside it", "in its place"])
+def test_the_circuit_breaker_rolls_back_to_what_worked(world: World, room: bool) -> None:
+    breaker: dict[str, Any] = {"deploymentCircuitBreaker": {"enable": True, "rollback": True}}
+    if not room:
+        breaker |= {"maximumPercent": 100, "minimumHealthyPercent": 0}
     good = world.define()
     world.serve(good, desiredCount=1, deploymentConfiguration=breaker)
     world.settles(1)
@@ -192,7 +195,7 @@ def test_the_circuit_breaker_rolls_back_to_what_worked(world: World) -> None:
     )
     eventually(lambda: world.service()["taskDefinition"] == good, 40)
     world.settles(1)
-    assert running(world) == [survivor]
+    assert (running(world) == [survivor]) == room
     told = " ".join(world.events())
     assert "deployment failed: tasks failed to start." in told
     assert "rolling back to deployment ecs-svc/" in told

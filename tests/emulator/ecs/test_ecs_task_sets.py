@@ -121,5 +121,5 @@ def test_codedeploy_keeps_what_only_it_may_change(world: World, free_port: int) 
 
 def test_rolling_services_have_no_task_sets(world: World) -> None:
     world.serve(world.define(), desiredCount=0)
-    with pytest.raises(ClientError, match="Task sets are only supported"):
+    with pytest.raises(ClientError, match="only supports task set management"):
         add(world, world.define())
