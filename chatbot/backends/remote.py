@@ -64,13 +64,10 @@ class Remote:
         self._timeout = max(settings.first_token_seconds, settings.stall_seconds)
         self._base_url = settings.base_url
         self._key = settings.hf_token if name == "huggingface" else settings.api_key
-        self._transport = SharedTransport(
-            limits=httpx2.Limits(max_connections=1000, max_keepalive_connections=20), trust_env=False
-        )
+        self._transport = SharedTransport(limits=httpx2.Limits(max_connections=1000, max_keepalive_connections=20))
         set_async_client_factory(self._client)
 
     def _client(self) -> httpx2.AsyncClient:
-        # trust_env: a proxy of the environment applies to huggingface.co; httpx mounts it beside the transport.
         return httpx2.AsyncClient(transport=self._transport, timeout=self._timeout, follow_redirects=False)
 
     async def check(self) -> None:

@@ -48,13 +48,17 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture(scope="session")
 def site(request: pytest.FixtureRequest) -> Site:
     if DEPLOYED:
-        return Site(DEPLOYED, "Count from 1 to 300, one number per line.", "Show me a Python function that adds numbers.")
+        return Site(
+            DEPLOYED, "Count from 1 to 300, one number per line.", "Show me a Python function that adds numbers."
+        )
     return Site(request.getfixturevalue("app").url)
 
 
 @pytest.fixture
 def context(browser: Browser) -> Iterator[BrowserContext]:
-    context = browser.new_context(viewport={"width": 1280, "height": 800}, permissions=["clipboard-read", "clipboard-write"])
+    context = browser.new_context(
+        viewport={"width": 1280, "height": 800}, permissions=["clipboard-read", "clipboard-write"]
+    )
     context.set_default_timeout(30_000)
     yield context
     context.close()
@@ -417,8 +421,10 @@ def test_answers_run_no_script_and_fetch_nothing(page: Page, site: Site) -> None
 
 
 def blocked(page: Page) -> bool:
-    return bool(page.evaluate("""async () => { try { await fetch('https://evil.example/'); return false }
-        catch (error) { return true } }"""))
+    return bool(
+        page.evaluate("""async () => { try { await fetch('https://evil.example/'); return false }
+        catch (error) { return true } }""")
+    )
 
 
 def test_axe_finds_no_serious_violation(opened: Callable[..., Page], site: Site) -> None:

