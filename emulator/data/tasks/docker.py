@@ -48,6 +48,7 @@ class DockerRuntime:
         self._client = client
         self._owner = str(folder)
         self._login = login
+        self._cores = int(client.info()["NCPU"])
         self._remove_all()
         self._port = port
         self._made: Network | None = None
@@ -115,7 +116,8 @@ class DockerRuntime:
             "entrypoint": list(spec.entry_point) if spec.entry_point is not None else None,
             "working_dir": spec.working_directory,
             "user": spec.user,
-            "nano_cpus": int(spec.cpu / 1024 * 1e9) or None,
+            # A laptop may have fewer cores than the task would have on Fargate; the engine refuses more than there are.
+            "nano_cpus": int(min(spec.cpu / 1024, self._cores) * 1e9) or None,
             "read_only": spec.read_only,
             "tmpfs": {path: f"size={size}m" for path, size in spec.tmpfs},
             "init": spec.init,
