@@ -243,11 +243,10 @@ def _terminate_blue(run: Run) -> None:
 
 
 def undo(run: Run) -> Steps:
-    """Both listeners as they were, blue the service's primary task set again, and no green."""
-    elbv2 = run.client("elbv2")
-    for listener, actions in run.deployment.listeners.items():
-        yield from _insist(partial(traffic.write, elbv2, listener, actions))
+    """All traffic of both listeners back to blue, blue the service's primary task set again, and no green."""
     blue, green = run.colour("Blue"), run.colour("Green")
+    for listener in run.deployment.listeners if blue else ():
+        yield from _insist(partial(_only_blue, run, listener))
     with run.change():
         for colour in run.deployment.colours:
             colour.weight = 100.0 if colour is blue else 0.0
@@ -256,6 +255,14 @@ def undo(run: Run) -> Steps:
             yield from _insist(lambda: run.make_primary(blue.arn))
         yield from _insist(lambda: run.delete_task_set(green.arn))
         run.refresh()
+
+
+def _only_blue(run: Run, listener: str) -> None:
+    """Green stays attached, with a weight of 0: a target group that no listener names would not drain its targets."""
+    blue = _colour(run, "Blue").target_group
+    weights = {run.target_group(each["name"]): 100 if each["name"] == blue else 0 for each in _pair(run)}
+    actions = run.deployment.listeners[listener]
+    traffic.write(run.client("elbv2"), listener, traffic.weighted(actions, weights))
 
 
 def _insist(act: Callable[[], None]) -> Steps:
