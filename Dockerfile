@@ -3,6 +3,7 @@
 ARG BASE_IMAGE=public.ecr.aws/docker/library/python:3.12-slim@sha256:dddfd7e07f9d15aeeca61529320492139d21cac7f0070c00609243e51e4e0016
 
 FROM ${BASE_IMAGE} AS packages
+LABEL dev.chatbot.stage=packages
 COPY chatbot/requirements/app.txt /tmp/requirements/
 RUN python3 -m venv /opt/venv \
  && /opt/venv/bin/python -m pip install --no-cache-dir --disable-pip-version-check --only-binary :all: --no-deps --require-hashes \
@@ -24,7 +25,7 @@ RUN /opt/venv/bin/python -m pip uninstall --quiet --yes pip setuptools \
         gradio/templates/node gradio/templates/frontend/static/ffmpeg gradio/templates/frontend/static/bokeh \
         numpy/f2py numpy/distutils PIL/_avif* pillow.libs/libavif* \
  && find . -type d \( -name tests -o -name test -o -name __pycache__ \) -prune -exec rm -rf {} + \
- && find . -name '*.pyi' -delete \
+ && find . \( -name '*.pyi' -o -name conftest.py \) -delete \
  && find /opt/venv/bin -type f -delete \
  && /opt/venv/bin/python -m compileall -q -j 0 --invalidation-mode unchecked-hash . || ls gradio/__pycache__/blocks.*.pyc
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from orchestrator.errors import DeployError, ImageFailed
 from orchestrator.site import Answers, Outcome, Site
-from orchestrator.tools import image
+from orchestrator.tools import codebuild, image
 from orchestrator.tools.aws import code, explained
 from orchestrator.tools.terraform_events import Listener, Progress
 
@@ -46,11 +46,7 @@ class ImageWork:
         source = _source(site)
         builder = image.choose(site.config.get("image", "builder"), site.config.endpoint_url)
         listener(Progress(0, 1, f"builds ({builder})"))
-        with explained("ecr:GetAuthorizationToken"):
-            ecr = site.aws.client("ecr")
-            built = image.push(
-                source, needs["ecr"]["repository_url"], ecr, builder, lambda line: listener(Progress(0, 1, line))
-            )
+        built = self._built(site, needs, builder, listener)
         seconds = time.monotonic() - began
         site.put_record(
             self.name,
@@ -72,14 +68,36 @@ class ImageWork:
         note = f"{built.tag}{'' if built.pushed else ', was there already'}"
         return Outcome(self.name, "applied" if built.pushed else "unchanged", note, seconds)
 
+    def _built(self, site: Site, needs: Answers, builder: str, listener: Listener) -> image.Built:
+        config, source, url = site.config, _source(site), needs["ecr"]["repository_url"]
+        if builder == "codebuild":
+            place = codebuild.Place(
+                needs["ecr"]["build_project_name"],
+                site.bucket.name,
+                config.get("pipeline", "build_image"),
+                config.get("pipeline", "build_compute_type"),
+            )
+            return codebuild.build(site.aws, place, config.root, source, url, lambda line: site.say(f"build: {line}"))
+        instead = image.instead_of_docker(config.get("image", "builder"), config.endpoint_url)
+        with explained("ecr:GetAuthorizationToken"):
+            ecr = site.aws.client("ecr")
+            built = image.push(source, url, ecr, builder, lambda line: listener(Progress(0, 1, line)), instead)
+        if built.builder != builder:
+            site.say(f"the image is a {built.builder}: the base image of the Dockerfile cannot be pulled")
+        return built
+
     def plan(self, site: Site, needs: Answers, listener: Listener) -> Outcome:
         why = self.stale(site, needs)
         return Outcome(self.name, "planned" if why else "unchanged", f"to build: {why}" if why else "no changes")
 
     def destroy(self, site: Site, needs: Answers, listener: Listener) -> Outcome:
-        """The images go with their repository (``ecr.force_delete``)."""
-        if not site.record(self.name):
+        """The images go with their repository (``ecr.force_delete``); this machine's engine forgets its copies."""
+        record = site.record(self.name)
+        if not record:
             return Outcome(self.name, "skipped", "there is nothing")
+        if record.get("answer", {}).get("builder") == "docker" and "ecr" in needs:
+            with explained("ecr:GetAuthorizationToken"):
+                image.forget(needs["ecr"]["repository_url"], site.aws.client("ecr"))
         site.put_record(self.name, {"status": "destroyed"})
         return Outcome(self.name, "destroyed", "goes with its repository")
 

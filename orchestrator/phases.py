@@ -48,7 +48,9 @@ class Phase:
 
 PHASES: tuple[Phase, ...] = (
     Phase("network", (), "VPC or an existing one, load balancer, listeners, target groups", StackWork("network")),
-    Phase("ecr", (), "repository of the images", StackWork("ecr")),
+    Phase(
+        "ecr", (), "repository of the images, and a build for machines without Docker", StackWork("ecr", bucket=True)
+    ),
     Phase("image", ("ecr",), "build the chatbot's image, push it, answer its digest", ImageWork("image")),
     Phase(
         "ecs",

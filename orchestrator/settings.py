@@ -129,7 +129,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("ecr", "force_delete", bool, False, "Let destroy delete the repository with its images; must have been applied before."),
     Setting("ecr", "keep_images", int, 30, "How many of the newest images are kept.", between(2, 100000)),
 
-    Setting("image", "builder", str, "auto", "docker, bundle (emulator only), or auto: docker where an engine answers, else bundle.", one_of("auto", "docker", "bundle")),
+    Setting("image", "builder", str, "auto", "docker, codebuild, bundle (emulator only), or auto: docker where an engine answers, else codebuild on AWS and bundle on the emulator.", one_of("auto", "docker", "codebuild", "bundle")),
     Setting("image", "context", str, ".", "Folder that the Dockerfile copies from, relative to the checkout."),
     Setting("image", "dockerfile", str, "Dockerfile", "The Dockerfile, relative to the context."),
     Setting("image", "platform", str, "linux/amd64", "Platform of the image.", one_of("linux/amd64", "linux/arm64")),

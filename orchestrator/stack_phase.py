@@ -28,13 +28,15 @@ PRECIOUS = frozenset({
 @dataclass(frozen=True)
 class StackWork:
     """``reads``: files outside terraform/ that the HCL reads; ``settings``: other tables that it gets, each as one
-    variable; ``hook``: the folder of its Lambda function; ``service``: the ECS service is in it."""
+    variable; ``hook``: the folder of its Lambda function; ``service``: the ECS service is in it; ``bucket``: it is told
+    the state bucket's name."""
 
     name: str
     reads: tuple[str, ...] = ()
     settings: tuple[str, ...] = ()
     hook: str = ""
     service: bool = False
+    bucket: bool = False
 
     def prepare(self, site: Site) -> None:
         """``init``: it depends on no other phase, so it runs ahead of the phase's turn."""
@@ -72,6 +74,8 @@ class StackWork:
         values |= {"name": config.prefix, "region": config.region, "tags": config.tags}
         values |= {name: config.table(name) for name in self.settings}
         values |= {name: dict(answer) for name, answer in needs.items()}
+        if self.bucket:
+            values["state_bucket"] = site.bucket.name
         if self.hook and config.get("ecs", "hook"):
             values["hook_package"] = self._hook_package(site)
         return values

@@ -1,4 +1,4 @@
-"""The base image of the tests that need a Docker engine: Debian with Python, made here, because no registry may be in reach.
+"""The base image of the tests that need a Docker engine: Debian with Python, made here for want of a registry.
 
 ``python -m tests.docker_base`` makes it (a minute, once) and prints its tag; the Dockerfile takes it as ``BASE_IMAGE``.
 """
@@ -28,7 +28,7 @@ VARIABLES = ("PIP_CERT", "SSL_CERT_FILE")
 def ensure() -> str:
     """The tag of the base image, made when the engine does not have it yet."""
     tag = f"{REPOSITORY}:{_recipe()}"
-    if _docker("image", "inspect", tag, check=False).returncode:
+    if docker("image", "inspect", tag, check=False).returncode:
         _make(tag)
     return tag
 
@@ -40,8 +40,8 @@ def certificates() -> Path | None:
 
 
 def _recipe() -> str:
-    """A hash of what the image is made from: this file, and the machine's certificates."""
-    digest = hashlib.sha256(Path(__file__).read_bytes())
+    """A hash of what the image is made from, the machine's certificates included."""
+    digest = hashlib.sha256(repr((SUITE, PACKAGES, LEFT_OUT, VARIABLES)).encode())
     if bundle := certificates():
         digest.update(bundle.read_bytes())
     return digest.hexdigest()[:12]
@@ -60,7 +60,7 @@ def _make(tag: str) -> None:
             changes += [f"ENV {name}=/{BUNDLE}" for name in VARIABLES]
         archive = Path(folder, "root.tar")
         _run("tar", "--directory", str(root), "--create", "--one-file-system", "--file", str(archive), ".")
-        _docker("import", *(f"--change={change}" for change in changes), str(archive), tag)
+        docker("import", *(f"--change={change}" for change in changes), str(archive), tag)
 
 
 def _run(*command: str) -> None:
@@ -69,8 +69,9 @@ def _run(*command: str) -> None:
         raise RuntimeError(f"{command[0]} failed: {(done.stderr or done.stdout)[-2000:]}")
 
 
-def _docker(*arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-    done = subprocess.run(["docker", *arguments], capture_output=True, text=True, timeout=600, check=False)
+def docker(*arguments: str, check: bool = True, timeout: float = 600) -> subprocess.CompletedProcess[str]:
+    """Docker's own client; a failure shows what it said."""
+    done = subprocess.run(["docker", *arguments], capture_output=True, text=True, timeout=timeout, check=False)
     if check and done.returncode:
         raise RuntimeError(f"docker {arguments[0]} failed: {done.stderr[-2000:]}")
     return done

@@ -39,6 +39,11 @@ def branch(root: Path) -> str:
     return process.run(["git", "branch", "--show-current"], cwd=root).out.strip()
 
 
+def tracked(root: Path) -> list[str]:
+    """The files that git knows in ``root``, relative to it."""
+    return [name for name in process.run(["git", "ls-files", "-z"], cwd=root).out.split("\0") if name]
+
+
 def changed(root: Path) -> list[str]:
     """Tracked files that differ from the last commit."""
     lines = process.run(["git", "status", "--porcelain", "--untracked-files=no"], cwd=root).out.splitlines()

@@ -31,12 +31,14 @@ NO_ENGINE = "start a Docker engine"
 
 @dataclass(frozen=True)
 class Source:
-    """What an image is built from."""
+    """What an image is built from; ``commit`` and its time ``committed``, where git cannot be asked."""
 
     context: Path
     file_name: str = "Dockerfile"
     platform: str = "linux/amd64"
     arguments: Mapping[str, str] = field(default_factory=dict)
+    commit: str = ""
+    committed: str = ""
 
     @property
     def file(self) -> Path:
@@ -64,7 +66,14 @@ class Source:
 
     def revision(self) -> str:
         """The commit that the image's content is from, so that an unrelated commit leaves the digest alone."""
-        return git.last_commit_of(self.context, [file.relative_to(self.context).as_posix() for file in self.inputs()])
+        return self.commit or git.last_commit_of(
+            self.context, [file.relative_to(self.context).as_posix() for file in self.inputs()]
+        )
+
+    def created(self) -> str:
+        """The time of that commit, so that a build can be repeated; empty where nobody knows it."""
+        made = None if self.committed else git.time_of(self.context, self.revision())
+        return self.committed if made is None else f"{datetime.fromtimestamp(made, UTC):%Y-%m-%dT%H:%M:%SZ}"
 
     def bases(self) -> list[str]:
         """The images that the stages start from."""
@@ -91,33 +100,38 @@ def engine_answers() -> bool:
 
 
 def choose(wanted: str, endpoint_url: str) -> str:
-    """``docker`` or ``bundle``; refused when what is wanted cannot be had."""
-    if wanted == "bundle":
-        if not endpoint_url:
-            raise MissingTool("a bundle image runs only on the emulator, not on AWS", f"{NO_ENGINE}, builder docker")
+    """``docker``, ``bundle`` or ``codebuild``; refused when what is wanted cannot be had."""
+    if wanted == "bundle" and not endpoint_url:
+        raise MissingTool("a bundle image runs only on the emulator, not on AWS", f"{NO_ENGINE}, builder docker")
+    if wanted in ("bundle", "codebuild"):
         return wanted
     if engine_answers():
         return "docker"
     if wanted == "docker":
-        remedy = NO_ENGINE + (', or set image.builder = "bundle"' if endpoint_url else "")
+        remedy = f'{NO_ENGINE}, or set image.builder = "{"bundle" if endpoint_url else "codebuild"}"'
         raise MissingTool("no Docker engine answers, and image.builder is docker", remedy)
-    if not endpoint_url:
-        raise MissingTool("no Docker engine answers, and AWS cannot run a bundle image", NO_ENGINE)
-    return "bundle"
+    return "bundle" if endpoint_url else "codebuild"
+
+
+def instead_of_docker(wanted: str, endpoint_url: str) -> str:
+    """The builder to fall back to when the engine is there and the base image is not."""
+    return "bundle" if wanted == "auto" and endpoint_url else ""
 
 
 class NoBase(ImageFailed):
     """The image that the Dockerfile starts from is neither here nor to be had."""
 
 
-def push(
-    source: Source, repository_url: str, ecr: Any, builder: str, say: Say, revision: str = "", instead: str = ""
-) -> Built:
+def tag_of(source: Source, builder: str) -> str:
+    return f"{builder}-{source.fingerprint()[:16]}"
+
+
+def push(source: Source, repository_url: str, ecr: Any, builder: str, say: Say, instead: str = "") -> Built:
     """Builds and pushes, unless the registry has an image of the same source already.
 
     ``instead``: the builder to fall back to when the base image cannot be had.
     """
-    tag = f"{builder}-{source.fingerprint()[:16]}"
+    tag = tag_of(source, builder)
     registry_access = access(ecr)
     # ECR answers repository URLs in AWS's form; the registry itself is where the authorization says.
     repository = repository_url.partition("/")[2]
@@ -127,26 +141,22 @@ def push(
     if not pushed:
         say(f"{tag} is in the registry already")
     elif builder == "bundle":
-        digest = _push_bundle(source, registry, tag, labels(source, builder, revision), say)
+        digest = _push_bundle(source, registry, tag, labels(source, builder), say)
     else:
         try:
-            digest = _push_docker(source, registry, registry_access, f"{repository}:{tag}", revision, say)
+            digest = _push_docker(source, registry, registry_access, f"{repository}:{tag}", say)
         except NoBase as error:
             if not instead:
                 raise
             say(f"{error.what}: builds a {instead} instead")
-            return push(source, repository_url, ecr, instead, say, revision)
+            return push(source, repository_url, ecr, instead, say)
     return Built(f"{repository_url}@{digest}", digest, tag, builder, pushed)
 
 
-def labels(source: Source, builder: str, revision: str = "") -> dict[str, str]:
-    """What both builders write on the image; ``created`` is the commit's time, so that a build can be repeated."""
-    commit = revision or source.revision()
-    found = {"dev.chatbot.builder": builder, "org.opencontainers.image.revision": commit}
-    made = git.time_of(source.context, commit)
-    if made is not None:
-        found["org.opencontainers.image.created"] = f"{datetime.fromtimestamp(made, UTC):%Y-%m-%dT%H:%M:%SZ}"
-    return found
+def labels(source: Source, builder: str) -> dict[str, str]:
+    """What both builders write on the image."""
+    found = {"dev.chatbot.builder": builder, "org.opencontainers.image.revision": source.revision()}
+    return found | ({"org.opencontainers.image.created": created} if (created := source.created()) else {})
 
 
 def _push_bundle(source: Source, registry: Registry, tag: str, labels: dict[str, str], say: Say) -> str:
@@ -158,9 +168,9 @@ def _push_bundle(source: Source, registry: Registry, tag: str, labels: dict[str,
     return image.digest
 
 
-def _push_docker(source: Source, registry: Registry, where: Access, name: str, revision: str, say: Say) -> str:
+def _push_docker(source: Source, registry: Registry, where: Access, name: str, say: Say) -> str:
     reference = f"{where.host}/{name}"
-    build_with_docker(source, reference, revision, say)
+    build_with_docker(source, reference, say)
     user, _, password = base64.b64decode(where.token).decode().partition(":")
     _docker(["docker", "login", "--username", user, "--password-stdin", where.host], stdin=password)
     say("pushes")
@@ -171,7 +181,7 @@ def _push_docker(source: Source, registry: Registry, where: Access, name: str, r
     return digest
 
 
-def build_with_docker(source: Source, reference: str, revision: str, say: Say) -> None:
+def build_with_docker(source: Source, reference: str, say: Say) -> None:
     """Builds ``reference`` on the engine; raises NoBase when what it starts from is not to be had."""
     for base in source.bases():
         if process.run(["docker", "image", "inspect", base]).code:
@@ -182,11 +192,20 @@ def build_with_docker(source: Source, reference: str, revision: str, say: Say) -
                 remedy = "check the network, or name another base: image.build_args = { BASE_IMAGE = … }"
                 raise NoBase(f"the base image {base.partition('@')[0]} cannot be pulled ({why[0][:200]})", remedy)
     command = ["docker", "build", "--file", str(source.file), "--platform", source.platform, "--tag", reference]
-    for flag, pairs in (("--label", labels(source, "docker", revision)), ("--build-arg", source.arguments)):
+    for flag, pairs in (("--label", labels(source, "docker")), ("--build-arg", source.arguments)):
         for key, value in pairs.items():
             command += [flag, f"{key}={value}"]
     say("builds with Docker")
     _docker([*command, str(source.context)], timeout=3600)
+
+
+def forget(repository_url: str, ecr: Any) -> None:
+    """Removes this engine's copies of the repository's images, and the stage that they took their packages from."""
+    name = f"{access(ecr).host}/{repository_url.partition('/')[2]}"
+    listed = process.run(["docker", "image", "ls", "--no-trunc", "--quiet", name])
+    if identifiers := sorted(set(listed.out.split())):
+        process.run(["docker", "image", "rm", "--force", *identifiers])
+    process.run(["docker", "image", "prune", "--force", "--filter", "label=dev.chatbot.stage=packages"])
 
 
 def _docker(command: list[str], *, stdin: str | None = None, timeout: float = 120) -> None:
@@ -200,16 +219,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """The command line of CodeBuild: pushes the image of the current folder, writes ``imageDetail.json``."""
     parser = argparse.ArgumentParser(prog="python3 -m orchestrator.tools.image", description=__doc__.split("\n")[0])
     parser.add_argument("--repository-url", required=True, help="the repository as ECR names it")
-    parser.add_argument("--builder", choices=("auto", "docker", "bundle"), default="auto")
+    parser.add_argument("--builder", choices=("auto", "docker", "bundle", "codebuild"), default="auto")
     parser.add_argument("--context", type=Path, default=Path(), help="folder of the source (default: here)")
     parser.add_argument("--dockerfile", default="Dockerfile")
     parser.add_argument("--platform", default="linux/amd64")
     parser.add_argument("--build-arg", action="append", default=[], metavar="NAME=VALUE")
     parser.add_argument("--revision", default="", help="the commit that is built (default: what git says)")
+    parser.add_argument("--created", default="", help="when it was made, as RFC 3339 says (default: what git says)")
     parser.add_argument("--output", type=Path, default=Path("imageDetail.json"))
     options = parser.parse_args(arguments)
     build_arguments = dict(pair.partition("=")[::2] for pair in options.build_arg)
-    source = Source(options.context.resolve(), options.dockerfile, options.platform, build_arguments)
+    source = Source(
+        options.context.resolve(),
+        options.dockerfile,
+        options.platform,
+        build_arguments,
+        options.revision,
+        options.created,
+    )
     try:
         built = _push_from_here(source, options)
     except DeployError as error:
@@ -225,10 +252,14 @@ def _push_from_here(source: Source, options: argparse.Namespace) -> Built:
     from botocore.exceptions import BotoCoreError, ClientError
 
     endpoint = os.environ.get("AWS_ENDPOINT_URL_ECR") or os.environ.get("AWS_ENDPOINT_URL", "")
-    builder = choose(options.builder, endpoint)
+    # Whoever chose CodeBuild is there now.
+    wanted = "auto" if options.builder == "codebuild" else options.builder
+    builder = choose(wanted, endpoint)
+    if builder == "codebuild":
+        raise MissingTool("no Docker engine answers in this build", "give the CodeBuild project privileged mode")
+    instead = instead_of_docker(wanted, endpoint)
     try:
-        ecr = boto3.client("ecr")
-        return push(source, options.repository_url, ecr, builder, lambda line: print(line), options.revision)
+        return push(source, options.repository_url, boto3.client("ecr"), builder, lambda line: print(line), instead)
     except (BotoCoreError, ClientError) as error:
         raise ImageFailed(f"ECR refused: {error}", "check the role's permissions") from None
 

@@ -6,7 +6,9 @@ import base64
 import io
 import json
 import os
+import subprocess
 import tarfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,7 @@ import pytest
 
 from orchestrator.config import CHECKOUT
 from orchestrator.errors import BadDocument, MissingTool
-from orchestrator.tools import bundle, dockerfile, image
+from orchestrator.tools import bundle, dockerfile, image, process
 from tests.orchestrator.conftest import FakeRegistry
 
 DOCKERFILE = """\
@@ -64,7 +66,7 @@ def source(tmp_path: Path) -> image.Source:
 
 def _push(source: image.Source, registry: FakeRegistry) -> image.Built:
     url = "000000000000.dkr.ecr.us-east-1.amazonaws.com/chatbot"
-    return image.push(source, url, FakeEcr(registry), "bundle", lambda _: None, "abc123")
+    return image.push(replace(source, commit="abc123"), url, FakeEcr(registry), "bundle", lambda _: None)
 
 
 def _layer(registry: FakeRegistry, digest: str) -> dict[str, tarfile.TarInfo]:
@@ -172,12 +174,46 @@ def test_the_fingerprint_follows_the_source_and_nothing_else(source: image.Sourc
     assert source.fingerprint() != before
 
 
-def test_without_an_engine_an_emulator_gets_a_bundle_and_aws_a_refusal(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_an_engine_an_emulator_gets_a_bundle_and_aws_a_build_over_there(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(image, "engine_answers", lambda: False)
     assert image.choose("auto", "http://localhost:4566") == "bundle"
-    with pytest.raises(MissingTool, match="AWS cannot run a bundle"):
-        image.choose("auto", "")
-    with pytest.raises(MissingTool, match="no Docker engine"):
+    assert image.choose("auto", "") == "codebuild"
+    with pytest.raises(MissingTool, match=r'set image\.builder = "bundle"'):
         image.choose("docker", "http://localhost:4566")
+    with pytest.raises(MissingTool, match=r'set image\.builder = "codebuild"'):
+        image.choose("docker", "")
     monkeypatch.setattr(image, "engine_answers", lambda: True)
     assert image.choose("auto", "") == "docker"
+    assert image.choose("codebuild", "") == "codebuild"
+
+
+def test_a_base_that_cannot_be_had_makes_a_bundle_where_the_builder_is_open(
+    source: image.Source, registry: FakeRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(command: list[str], **_: object) -> process.Result:
+        return process.Result(1, "", "pull access denied") if command[0] == "docker" else process.Result(1, "")
+
+    monkeypatch.setattr(process, "run", refuse)
+    said: list[str] = []
+    url = "000000000000.dkr.ecr.us-east-1.amazonaws.com/chatbot"
+    built = image.push(
+        source, url, FakeEcr(registry), "docker", said.append, image.instead_of_docker("auto", "http://x")
+    )
+    assert built.builder == "bundle" and built.tag.startswith("bundle-")
+    assert "the base image python:3.12 cannot be pulled (pull access denied): builds a bundle instead" in said
+    with pytest.raises(image.NoBase):
+        image.push(source, url, FakeEcr(registry), "docker", said.append, image.instead_of_docker("docker", "http://x"))
+
+
+def test_created_is_the_time_of_the_commit(source: image.Source) -> None:
+    assert "org.opencontainers.image.created" not in image.labels(source, "bundle")
+    identity = ["-c", "user.name=T", "-c", "user.email=t@example.com"]
+    for argv in (["init", "-q"], ["add", "-A"], [*identity, "commit", "-q", "-m", "x"]):
+        subprocess.run(
+            ["git", *argv], cwd=source.context, check=True, env={**os.environ, "GIT_COMMITTER_DATE": "1000000000 +0000"}
+        )
+    assert image.labels(source, "docker")["org.opencontainers.image.created"] == "2001-09-09T01:46:40Z"
+    given = replace(source, commit="abc", committed="2026-01-02T03:04:05Z")
+    assert image.labels(given, "docker")["org.opencontainers.image.created"] == "2026-01-02T03:04:05Z"

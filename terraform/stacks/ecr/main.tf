@@ -5,3 +5,11 @@ module "registry" {
   keep_images  = var.keep_images
   name         = var.name
 }
+
+module "image_build" {
+  source = "../../modules/image_build"
+
+  name         = var.name
+  registry_arn = module.registry.repository_arn
+  state_bucket = var.state_bucket
+}

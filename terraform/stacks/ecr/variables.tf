@@ -30,6 +30,11 @@ variable "region" {
   type        = string
 }
 
+variable "state_bucket" {
+  description = "Bucket of the Terraform state, which also holds the sources of builds without Docker."
+  type        = string
+}
+
 variable "tags" {
   description = "Tags of everything."
   type        = map(string)

@@ -125,8 +125,8 @@ variable "image" {
   }
 
   validation {
-    condition     = contains(["auto", "bundle", "docker"], var.image.builder)
-    error_message = "image.builder must be auto, bundle or docker."
+    condition     = contains(["auto", "bundle", "codebuild", "docker"], var.image.builder)
+    error_message = "image.builder must be auto, bundle, codebuild or docker."
   }
 
   validation {

@@ -1,13 +1,23 @@
-mock_provider "aws" {}
+mock_provider "aws" {
+  mock_data "aws_iam_policy_document" {
+    defaults = { json = "{}" }
+  }
+
+  mock_resource "aws_iam_role" {
+    defaults = { arn = "arn:aws:iam::123456789012:role/chatbot-image" }
+  }
+}
 
 variables {
   name   = "chatbot"
   region = "us-east-1"
+
+  state_bucket = "chatbot-prod-state-123456789012-us-east-1"
 }
 
 run "the_output_is_what_other_stacks_declare" {
   assert {
-    condition     = toset(keys(output.ecr)) == toset(["repository_arn", "repository_name", "repository_url"]) && output.ecr.repository_name == "chatbot"
+    condition     = toset(keys(output.ecr)) == toset(["build_project_name", "repository_arn", "repository_name", "repository_url"]) && output.ecr.repository_name == "chatbot"
     error_message = "The output is not the contract's."
   }
 }

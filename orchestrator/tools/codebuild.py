@@ -1,0 +1,166 @@
+"""Builds the image in AWS CodeBuild, where this machine has no Docker: sends the source, follows the log.
+
+The project is the stack ecr's (terraform/modules/image_build), because an image is needed before there is a pipeline.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from orchestrator.errors import BadDocument, ImageFailed
+from orchestrator.tools import archive, image
+from orchestrator.tools.aws import Aws, code, explained
+from orchestrator.tools.registry import Registry, access
+
+FOLDER = "sources"  # in the state bucket; the build's role may read nothing else of it
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a build runs: the CodeBuild project, the bucket that its source goes through, and the machine."""
+
+    project: str
+    bucket: str
+    build_image: str
+    compute_type: str
+
+
+def build(aws: Aws, place: Place, root: Path, source: image.Source, repository_url: str, say: image.Say) -> image.Built:
+    """Builds what git tracks in ``root``, unless the registry has an image of the same source already."""
+    with explained("ecr:GetAuthorizationToken"):
+        registry = Registry(access(aws.client("ecr")), repository_url.partition("/")[2])
+    found = _pushed(registry, source, repository_url)
+    if found:
+        say(f"{found.tag} is in the registry already")
+        return found
+    location = _send(aws, place, root, say)
+    client = aws.client("codebuild")
+    with explained("codebuild:StartBuild"):
+        running = _running(client, place, location)
+        started = running or client.start_build(**_request(place, root, source, location, repository_url))["build"]
+    say(f"{'follows' if running else 'started'} build {started['id']}")
+    _follow(aws, started["id"], say)
+    found = _pushed(registry, source, repository_url, pushed=True)
+    if not found:
+        raise ImageFailed(f"build {started['id']} ended well, but its image is not in the registry", "try again")
+    return found
+
+
+def _pushed(
+    registry: Registry, source: image.Source, repository_url: str, *, pushed: bool = False
+) -> image.Built | None:
+    """The build machine's engine decides which builder it is; on AWS it is always Docker."""
+    for builder in ("docker", "bundle"):
+        tag = image.tag_of(source, builder)
+        if digest := registry.digest_of(tag):
+            return image.Built(f"{repository_url}@{digest}", digest, tag, builder, pushed)
+    return None
+
+
+def _send(aws: Aws, place: Place, root: Path, say: image.Say) -> str:
+    """Uploads the source, named by its content; where it is."""
+    from botocore.exceptions import ClientError
+
+    content = archive.source(root)
+    key, s3 = f"{FOLDER}/{hashlib.sha256(content).hexdigest()}.zip", aws.client("s3")
+    with explained(f"s3:PutObject {key}"):
+        try:
+            s3.head_object(Bucket=place.bucket, Key=key)
+        except ClientError as error:
+            if code(error) not in ("404", "NoSuchKey"):
+                raise
+            say(f"sends the source ({len(content):,} bytes)")
+            s3.put_object(Bucket=place.bucket, Key=key, Body=content)
+    return f"{place.bucket}/{key}"
+
+
+def _running(client: Any, place: Place, location: str) -> dict[str, Any] | None:
+    """A build of this very source that an earlier run, killed since, has started."""
+    identifiers = client.list_builds_for_project(projectName=place.project, sortOrder="DESCENDING")["ids"][:10]
+    builds = client.batch_get_builds(ids=identifiers)["builds"] if identifiers else []
+    same = (build for build in builds if build["source"].get("location") == location and not build["buildComplete"])
+    return next(same, None)
+
+
+def _request(
+    place: Place, root: Path, source: image.Source, location: str, repository_url: str
+) -> dict[str, Any]:  # fmt: skip
+    if not source.context.is_relative_to(root.resolve()):
+        raise BadDocument(f"{source.context} lies outside {root}, which is what a build elsewhere gets", "move it in")
+    variables = {
+        "REPOSITORY_URL": repository_url,
+        "IMAGE_CONTEXT": source.context.relative_to(root.resolve()).as_posix(),
+        "IMAGE_DOCKERFILE": source.file_name,
+        "IMAGE_PLATFORM": source.platform,
+        "IMAGE_BUILD_ARGS": " ".join(f"--build-arg {name}={value}" for name, value in source.arguments.items()),
+        "IMAGE_REVISION": source.revision(),
+        "IMAGE_CREATED": source.created(),
+    }
+    return {
+        "projectName": place.project,
+        "sourceTypeOverride": "S3",
+        "sourceLocationOverride": location,
+        "environmentTypeOverride": "ARM_CONTAINER" if source.platform == "linux/arm64" else "LINUX_CONTAINER",
+        "imageOverride": place.build_image,
+        "computeTypeOverride": place.compute_type,
+        "environmentVariablesOverride": [{"name": name, "value": value} for name, value in variables.items()],
+    }
+
+
+def _follow(aws: Aws, identifier: str, say: image.Say, pause: float = 2.0) -> None:
+    """Says every line of the build's log as it comes; raises ImageFailed when the build does not succeed."""
+    client, log = aws.client("codebuild"), _Log(aws)
+    while True:
+        with explained("codebuild:BatchGetBuilds"):
+            found = client.batch_get_builds(ids=[identifier])["builds"][0]
+        for line in log.more(found.get("logs", {})):
+            say(line)
+        if found["buildComplete"]:
+            break
+        time.sleep(pause)
+    if found["buildStatus"] != "SUCCEEDED":
+        failed = [phase for phase in found["phases"] if phase.get("phaseStatus", "SUCCEEDED") != "SUCCEEDED"]
+        why = [context.get("message", "") for phase in failed for context in phase.get("contexts", [])]
+        where = f" in {failed[0]['phaseType']}" if failed else ""
+        last = "\n  ".join(log.last)
+        raise ImageFailed(
+            f"build {identifier} ended {found['buildStatus']}{where}: {'; '.join(filter(None, why))}\n  {last}",
+            f"mend the cause, then run the same command; its log: {found.get('logs', {}).get('deepLink', '')}",
+        )
+
+
+class _Log:
+    """A build's log stream, read on from where it was left."""
+
+    def __init__(self, aws: Aws) -> None:
+        self._aws = aws
+        self._token = ""
+        self.last: list[str] = []
+
+    def more(self, logs: dict[str, Any]) -> list[str]:
+        from botocore.exceptions import ClientError
+
+        if not logs.get("streamName"):
+            return []
+        lines: list[str] = []
+        with explained("logs:GetLogEvents"):
+            while True:
+                token = {"nextToken": self._token} if self._token else {}
+                try:
+                    page = self._aws.client("logs").get_log_events(
+                        logGroupName=logs["groupName"], logStreamName=logs["streamName"], startFromHead=True, **token
+                    )
+                except ClientError as error:
+                    if code(error) == "ResourceNotFoundException":  # named before its first line is written
+                        break
+                    raise
+                lines += [event["message"].rstrip() for event in page["events"]]
+                if page["nextForwardToken"] == self._token:
+                    break
+                self._token = page["nextForwardToken"]
+        self.last = (self.last + lines)[-12:]
+        return lines

@@ -1,0 +1,66 @@
+mock_provider "aws" {
+  mock_data "aws_caller_identity" {
+    defaults = { account_id = "123456789012" }
+  }
+
+  mock_data "aws_partition" {
+    defaults = { partition = "aws" }
+  }
+
+  mock_data "aws_iam_policy_document" {
+    defaults = { json = "{}" }
+  }
+
+  mock_resource "aws_iam_role" {
+    defaults = { arn = "arn:aws:iam::123456789012:role/chatbot-image" }
+  }
+
+  mock_resource "aws_cloudwatch_log_group" {
+    defaults = { arn = "arn:aws:logs:us-east-1:123456789012:log-group:/codebuild/chatbot-image" }
+  }
+}
+
+variables {
+  name         = "chatbot"
+  registry_arn = "arn:aws:ecr:us-east-1:123456789012:repository/chatbot"
+  state_bucket = "chatbot-prod-state-123456789012-us-east-1"
+}
+
+run "the_build_has_an_engine_and_takes_whatever_source_it_is_started_with" {
+  assert {
+    condition     = aws_codebuild_project.this.environment[0].privileged_mode && one(aws_codebuild_project.this.source).type == "NO_SOURCE"
+    error_message = "The project cannot build an image from a source that each build brings."
+  }
+
+  assert {
+    condition     = strcontains(one(aws_codebuild_project.this.source).buildspec, "orchestrator.tools.image")
+    error_message = "The build does not run the orchestrator's own image builder."
+  }
+}
+
+run "of_the_state_bucket_it_reads_the_sources_alone" {
+  assert {
+    condition = alltrue([
+      for statement in data.aws_iam_policy_document.this.statement :
+      alltrue([for resource in statement.resources : endswith(resource, "/sources/*")]) if contains(statement.actions, "s3:GetObject")
+    ])
+    error_message = "The build's role reads more of the state bucket than its sources."
+  }
+
+  assert {
+    condition     = length([for statement in data.aws_iam_policy_document.this.statement : statement if contains(statement.actions, "s3:GetObject")]) == 1
+    error_message = "The build's role cannot read its source."
+  }
+}
+
+run "it_pushes_to_the_one_repository" {
+  assert {
+    condition     = one([for statement in data.aws_iam_policy_document.this.statement : statement.resources if contains(statement.actions, "ecr:PutImage")]) == toset([var.registry_arn])
+    error_message = "The build's role pushes elsewhere."
+  }
+
+  assert {
+    condition     = alltrue([for statement in data.aws_iam_policy_document.this.statement : !contains(statement.resources, "*") || statement.actions == toset(["ecr:GetAuthorizationToken"])])
+    error_message = "Something else than the registry's token is allowed everywhere."
+  }
+}
