@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from emulator import __version__, daemon
@@ -21,7 +22,9 @@ _PORT = "4566"  # what localstack-client expects
 
 def main(argv: list[str] | None = None) -> int:
     arguments = _parser().parse_args(argv)
-    options = Options(Path(arguments.folder).resolve(), arguments.port, getattr(arguments, "runtime", "auto"))
+    options = Options(Path(arguments.folder).resolve(), arguments.port)
+    if arguments.command == "start":
+        options = replace(options, runtime=arguments.runtime, iam=arguments.iam)
     try:
         return {"start": _start, "stop": _stop, "status": _status, "logs": _logs}[arguments.command](options, arguments)
     except DaemonError as error:
@@ -40,6 +43,10 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="start|stop|status|logs")
     start = commands.add_parser("start", parents=[common], help="start it in the background, and wait until it answers")
     start.add_argument("--runtime", choices=["auto", "process", "docker"], default="auto", help="what tasks run in")
+    iam_help = "calls that a role's policies do not allow: log them, answer AccessDenied, or let them pass"
+    start.add_argument(
+        "--iam", choices=["log", "enforce", "off"], default=environ.get("EMULATOR_IAM", "log"), help=iam_help
+    )
     start.add_argument("--foreground", action="store_true", help="stay; Ctrl-C stops it")
     commands.add_parser("stop", parents=[common], help="stop it with all it runs, and show that nothing is left")
     status = commands.add_parser("status", parents=[common], help="what runs; exit code 1 when it is not running")
@@ -92,7 +99,7 @@ def _serve(options: Options) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: ended.set())
     try:
-        emulator = Emulator(options.folder, Config(options.port, options.runtime))
+        emulator = Emulator(options.folder, Config(options.port, options.runtime, options.iam))
     except OSError as error:
         raise DaemonError(f"{daemon.port_is_taken(options.port)} ({error})") from error
     daemon.announce(options.folder, options.port)

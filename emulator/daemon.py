@@ -32,6 +32,7 @@ class Options:
     folder: Path
     port: int
     runtime: str = "auto"
+    iam: str = "log"
 
     @property
     def log(self) -> Path:
@@ -105,7 +106,7 @@ def start(options: Options) -> Instance:
     if options.log.exists():
         options.log.replace(options.log.with_suffix(".log.1"))
     argv = [sys.executable, "-m", "emulator", "start", "--foreground", "--port", str(options.port)]
-    argv += ["--folder", str(options.folder), "--runtime", options.runtime]
+    argv += ["--folder", str(options.folder), "--runtime", options.runtime, "--iam", options.iam]
     # Marked as its children are, so that the leak scan and the next start find it too.
     environ = {**os.environ, guardian.MARK: str(options.record / "emulator")}
     with options.log.open("wb") as log:

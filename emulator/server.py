@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import logging
 import re
+from dataclasses import replace
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
+from emulator.control import permissions
 from emulator.control.table import SERVICES
 from emulator.state import moto
 from emulator.state.call import Answer, AwsError, Call
@@ -60,6 +62,8 @@ class FrontDoor:
         service = moto.SIGNING_NAMES.get(signing_name, signing_name)
         routed = moto.route(service, request) if service in SERVICES else None
         try:
+            if refused := self._refused(service, routed, request, access_key, region):
+                return refused
             if routed is None or routed[0] not in SERVICES[service]:
                 return moto.run(self._moto, request)
             return self._ours(service, routed, request, access_key, region)
@@ -68,6 +72,29 @@ class FrontDoor:
         finally:
             if not _QUESTION.match(routed[0] if routed else moto.operation_named(request)):
                 self._store.changed()
+
+    def _refused(
+        self, service: str, routed: tuple[str, dict[str, object]] | None, request: Request, access_key: str, region: str
+    ) -> moto.Reply | None:
+        """AccessDenied, when a role calls what its policies do not allow and the emulator is told to enforce them."""
+        mode = self._store.config.iam
+        session = moto.role_session(access_key) if mode != "off" else None
+        routed = routed or (moto.route(service, request) if session else None)
+        if session is None or routed is None:
+            return None
+        try:
+            parameters = moto.parse(service, *routed, request)
+        except Exception:  # a call that cannot be read is judged by its action alone; what answers it will say more
+            parameters = {}
+        call = Call(service, routed[0], parameters, moto.ACCOUNT, region, access_key, dict)
+        error = permissions.refusal(call, *session)
+        if error is None:
+            return None
+        if mode == "log":
+            permissions.warn(self._store, call, error)
+            return None
+        reply = moto.serialise(service, routed[0], request, error)
+        return reply if error.code == "AccessDeniedException" else replace(reply, status=HTTPStatus.FORBIDDEN)
 
     def _ours(
         self, service: str, routed: tuple[str, dict[str, object]], request: Request, access_key: str, region: str

@@ -200,6 +200,19 @@ def log_events(account: str, region: str, group: str) -> dict[str, list[dict[str
         }
 
 
+def role_session(access_key: str) -> tuple[str, list[str]] | None:
+    """The ARN of an assumed role's session and the role's policies as texts; None for any other key."""
+    with LOCK:
+        for session in get_backend("sts")[ACCOUNT]["aws"].assumed_roles:
+            if session.access_key_id != access_key:
+                continue
+            role = get_backend("iam")[ACCOUNT]["aws"].get_role(session.role_arn.rpartition("/")[2])
+            managed = [policy.default_version.document for policy in role.managed_policies.values()]
+            arn = f"arn:aws:sts::{ACCOUNT}:assumed-role/{role.name}/{session.session_name}"
+            return arn, [*role.policies.values(), *managed]
+    return None
+
+
 def reset() -> None:
     """Forgets everything: moto's tables belong to the process, and one emulator may follow another in it."""
     moto_api_backend.reset()

@@ -24,6 +24,7 @@ class Config:
 
     port: int = 4566
     runtime: str = "auto"  # or "process", "docker": what tasks run in
+    iam: str = "log"  # what happens to a call that its role's policies do not allow: log it, "enforce", or "off"
     region: str = "us-east-1"
 
     @property

@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+import json
+import logging
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from emulator.control.permissions import refusal
+from emulator.emulator import Emulator
+from emulator.state.call import Call
+from emulator.state.clients import Credentials
+
+_SESSION = "arn:aws:sts::123456789012:assumed-role/task/me"
+
+
+def call(service: str, operation: str, **parameters: Any) -> Call:
+    return Call(service, operation, parameters, "123456789012", "us-east-1", "ASIA", dict)
+
+
+def policy(effect: str, actions: str | list[str], resources: str | list[str] = "*", **more: Any) -> str:
+    statement = {"Effect": effect, "Action": actions, "Resource": resources, **more}
+    return json.dumps({"Version": "2012-10-17", "Statement": statement})
+
+
+_GET = call("s3", "GetObject", Bucket="data", Key="a/b.txt")
+
+
+@pytest.mark.parametrize(
+    ("asked", "policies", "allowed"),
+    [
+        (_GET, [], False),
+        (_GET, [policy("Allow", "s3:GetObject", "arn:aws:s3:::data/*")], True),
+        (_GET, [policy("Allow", "s3:get*", "arn:aws:s3:::data/a/?.txt")], True),
+        (_GET, [policy("Allow", "s3:GetObject", "arn:aws:s3:::other/*")], False),
+        (_GET, [policy("Allow", "s3:PutObject")], False),
+        (_GET, [policy("Allow", "*"), policy("Deny", "s3:*", "arn:aws:s3:::data/*")], False),
+        (
+            _GET,
+            [policy("Allow", "*"), policy("Deny", "s3:*", Condition={"Bool": {"aws:SecureTransport": "false"}})],
+            True,
+        ),
+        (_GET, [json.dumps({"Statement": [{"Effect": "Allow", "NotAction": "iam:*", "Resource": "*"}]})], True),
+        (call("s3", "ListObjectsV2", Bucket="data"), [policy("Allow", "s3:ListBucket", "arn:aws:s3:::data")], True),
+        (call("elbv2", "ModifyListener"), [policy("Allow", "elasticloadbalancing:ModifyListener")], True),
+        (
+            call("logs", "PutLogEvents", logGroupName="/ecs/a", logStreamName="s"),
+            [policy("Allow", "logs:PutLogEvents", "arn:aws:logs:us-east-1:123456789012:log-group:/ecs/a:*")],
+            True,
+        ),
+        (
+            call("ecr", "PutImage", repositoryName="a"),
+            [policy("Allow", "ecr:*", "arn:aws:ecr:*:*:repository/b")],
+            False,
+        ),
+        (call("sts", "GetCallerIdentity"), [], True),
+    ],
+)
+def test_what_policies_allow(asked: Call, policies: list[str], allowed: bool) -> None:
+    assert (refusal(asked, _SESSION, policies) is None) is allowed
+
+
+def test_a_refusal_speaks_as_aws_does() -> None:
+    error = refusal(_GET, _SESSION, [])
+    assert error is not None and error.code == "AccessDenied"
+    assert error.message == (
+        f"User: {_SESSION} is not authorized to perform: s3:GetObject on resource: arn:aws:s3:::data/a/b.txt "
+        "because no identity-based policy allows the s3:GetObject action"
+    )
+
+
+def test_a_role_may_do_what_its_policies_allow_and_nothing_else(
+    emulator: Emulator, caplog: pytest.LogCaptureFixture
+) -> None:
+    logs, session = emulator.store.clients("logs"), _role(emulator, policy("Allow", "logs:CreateLogGroup"))
+    limited = emulator.store.clients("logs", credentials=session)
+    emulator.store.config.iam = "enforce"
+    limited.create_log_group(logGroupName="mine")
+    with pytest.raises(ClientError, match=r"AccessDeniedException.*logs:DescribeLogGroups") as refused:
+        limited.describe_log_groups()
+    assert refused.value.response["ResponseMetadata"]["HTTPStatusCode"] == 400
+    assert [group["logGroupName"] for group in logs.describe_log_groups()["logGroups"]] == ["mine"]
+    emulator.store.config.iam = "log"
+    with caplog.at_level(logging.WARNING, "emulator.iam"):
+        assert limited.describe_log_groups()["logGroups"]
+        assert limited.describe_log_groups()["logGroups"]
+    assert [record.message for record in caplog.records if "logs:DescribeLogGroups" in record.message] != []
+    assert len([record for record in caplog.records if record.name == "emulator.iam"]) == 1
+
+
+def _role(emulator: Emulator, text: str) -> Credentials:
+    iam, sts = emulator.store.clients("iam"), emulator.store.clients("sts")
+    arn = iam.create_role(RoleName="task", AssumeRolePolicyDocument="{}")["Role"]["Arn"]
+    iam.put_role_policy(RoleName="task", PolicyName="inline", PolicyDocument=text)
+    given = sts.assume_role(RoleArn=arn, RoleSessionName="me")["Credentials"]
+    return Credentials(given["AccessKeyId"], given["SecretAccessKey"], given["SessionToken"])
