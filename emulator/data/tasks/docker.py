@@ -21,6 +21,7 @@ log = logging.getLogger("emulator.docker")
 
 LABEL = "dev.chatbot.emulator"  # its value is the emulator's folder
 _OUT_OF_MEMORY = "OutOfMemoryError: Container killed due to memory usage"
+_PATIENCE = 5  # seconds in which an engine must answer
 # Docker's least; a task definition cannot ask for less either.
 _LEAST_MEMORY = 6
 
@@ -30,9 +31,9 @@ def engine() -> Any | None:
     try:
         import docker
 
+        docker.from_env(timeout=_PATIENCE).ping()
         # Waiting for a container's end takes as long as it lives.
         client = docker.from_env(timeout=None)
-        client.ping()
     except Exception as error:  # every way in which there is no engine is the same to us
         log.debug("no Docker engine: %s", error)
         return None

@@ -139,6 +139,7 @@ class Life:
                 raise Failed(f"Task failed to register with its target group: {error}") from None
         self._check()
         self._move("RUNNING")
+        log.info("task %s of %s runs", self.task.id[:8], self.task.group)
 
     def _publish_addresses(self) -> None:
         table = self._store.table(Targets)
@@ -175,6 +176,8 @@ class Life:
                 container.status = "STOPPED"
             self.task.stopped_at = now()
         self._move("STOPPED")
+        codes = ", ".join(f"{each.name} exited with {each.exit_code}" for each in self.task.containers)
+        log.info("task %s of %s stopped: %s (%s)", self.task.id[:8], self.task.group, self.task.stopped_reason, codes)
 
     def _drain(self) -> None:
         """Deregisters first and waits for open requests, as long as there is a container to answer them."""

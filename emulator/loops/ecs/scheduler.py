@@ -6,7 +6,7 @@ import logging
 import time
 from datetime import timedelta
 
-from emulator.control.ecs.tables import EcsTables, Task, now
+from emulator.control.ecs.tables import EcsTables, now
 from emulator.data.tasks.runtime import Runtime
 from emulator.loops.ecs import services
 from emulator.loops.ecs.balancers import Balancers
@@ -33,6 +33,8 @@ class Scheduler:
         store.on_close(self.close)
 
     def step(self) -> None:
+        if self._runtime is None:  # at the start of the emulator: what a killed one left on Docker goes now
+            self._runtime = choose(self._store)
         for service in list(self._tables.services.values()):
             if service.status == "INACTIVE":
                 continue
@@ -40,23 +42,18 @@ class Scheduler:
                 services.Step(self._store, service, self._balancers).run()
             except Exception:  # what is wrong with one service must not stop the others
                 log.exception("service %s", service.name)
-        self._live()
+        self._live(self._runtime)
         self._forget()
         self.meter.step(self._lives)
 
-    def _live(self) -> None:
+    def _live(self, runtime: Runtime) -> None:
         """A life for each new task, and a nudge for each that shall end."""
         for task in list(self._tables.tasks.values()):
             life = self._lives.get(task.arn)
             if life is None and task.status != "STOPPED":
-                self._lives[task.arn] = self._begin(task)
+                self._lives[task.arn] = Life(self._store, runtime, task, self._balancers).begin()
             elif life is not None and task.desired == "STOPPED":
                 life.nudge()
-
-    def _begin(self, task: Task) -> Life:
-        if self._runtime is None:
-            self._runtime = choose(self._store)
-        return Life(self._store, self._runtime, task, self._balancers).begin()
 
     def _forget(self) -> None:
         for arn in [arn for arn, life in self._lives.items() if life.over]:
