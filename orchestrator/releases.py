@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -188,8 +188,7 @@ def deploy_revision(site: Site, target: Target, task_definition: str, why: str) 
 
 def rollback(site: Site, target: Target, wanted: str = "") -> tuple[str, str]:
     """Deploys an earlier release again, unless named the one before the last good; the deployment, and what it is."""
-    releases = recent(site.aws, target, 50)
-    good = [release for release in releases if release.result == "Succeeded"]
+    good = [release for release in recent(site.aws, target, 50) if release.result == "Succeeded"]
     if wanted:
         named = [each for each in good if _is(each, wanted)]
         if not named:
@@ -198,8 +197,9 @@ def rollback(site: Site, target: Target, wanted: str = "") -> tuple[str, str]:
     earlier = [each for each in good if each.task_definition != good[0].task_definition]
     if earlier:
         return _again(site, target, earlier[0])
-    first = _before_all(site, target, releases)
-    if not first:
+    # What Terraform deployed before the first release is in no history of CodeDeploy's; the phase's record has it.
+    first = str(site.record("ecs").get("first", ""))
+    if not first or not good or first == good[0].task_definition:
         raise NotNow("there is no earlier good release", f"see: {site.config.command('history')}")
     return deploy_revision(site, target, first, "rollback to the first deployment"), "the first deployment"
 
@@ -213,18 +213,6 @@ def _is(release: Release, wanted: str) -> bool:
 def _again(site: Site, target: Target, release: Release) -> tuple[str, str]:
     name = release.commit[:8] or release.digest or release.deployment
     return deploy_revision(site, target, release.task_definition, f"rollback to {name}"), name
-
-
-def _before_all(site: Site, target: Target, releases: Sequence[Release]) -> str:
-    """The revision that Terraform deployed before the first release; it is in no history of CodeDeploy's."""
-    numbers = [int(each.task_definition.rpartition(":")[2]) for each in releases if each.task_definition]
-    if not numbers:
-        return ""
-    with explained("ecs:ListTaskDefinitions"):
-        found = site.aws.client("ecs").list_task_definitions(
-            familyPrefix=target.ecs["task_family"], status="ACTIVE", sort="DESC"
-        )["taskDefinitionArns"]
-    return next((str(arn) for arn in found if int(arn.rpartition(":")[2]) < min(numbers)), "")
 
 
 def stop(site: Site, target: Target) -> str:

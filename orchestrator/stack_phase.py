@@ -94,21 +94,25 @@ class StackWork:
         recovery.release_stale_lock(site.bucket, site.terraform, stack, site.say)
         recovery.push_errored_state(site.terraform, stack, site.say, ours=cut)
         site.terraform.set_variables(stack, self._inputs(site, needs))
-        site.put_record(self.name, {"status": "applying", "since": _now()})
+        # Before any release, this is what serves: the one that a rollback of the first release goes back to.
+        kept = {key: site.record(self.name)[key] for key in ("first",) if key in site.record(self.name)}
+        site.put_record(self.name, {**kept, "status": "applying", "since": _now()})
         try:
             reader = self._apply(site, stack, listener, cut=cut, yes=yes)
             state = site.refetch(self.name)
             if self.service and state and state.output:
                 service.wait(site.aws, state.output, needs["network"], listener)
+                kept = kept or {"first": service.live_revision(site.aws, state.output)}
         except DeployError as error:
             recovery.push_errored_state(site.terraform, stack, site.say, ours=True)
             status = "refused" if isinstance(error, Refused) else "failed"
-            site.put_record(self.name, {"status": status, "since": _now(), "error": str(error)[:2000]})
+            site.put_record(self.name, {**kept, "status": status, "since": _now(), "error": str(error)[:2000]})
             raise
         seconds = time.monotonic() - began
         site.put_record(
             self.name,
             {
+                **kept,
                 "status": "applied",
                 "since": _now(),
                 "seconds": round(seconds, 1),

@@ -21,7 +21,7 @@ HOPELESS = 6
 
 
 def wait(aws: Aws, ecs: Answer, network: Answer, listener: Listener, patience: float = PATIENCE) -> None:
-    """Returns when the primary task set is steady, all its tasks run and production has as many healthy targets."""
+    """Ends when the primary task set is steady, all its tasks run and production has as many healthy targets."""
     deadline = time.monotonic() + patience
     with explained("waiting for the service"):
         while True:
@@ -39,12 +39,25 @@ def wait(aws: Aws, ecs: Answer, network: Answer, listener: Listener, patience: f
             time.sleep(PAUSE)
 
 
-def _look(aws: Aws, ecs: Answer, network: Answer) -> tuple[int, int, int, bool]:
+def live_revision(aws: Aws, ecs: Answer) -> str:
+    """The task definition of the primary task set."""
+    with explained("ecs:DescribeServices"):
+        primary = _primary(aws, ecs)[1]
+    return str(primary["taskDefinition"]) if primary else ""
+
+
+def _primary(aws: Aws, ecs: Answer) -> tuple[dict[str, Any], dict[str, Any] | None]:
+    """The service, and its primary task set once it has one."""
     answer = aws.client("ecs").describe_services(cluster=ecs["cluster_name"], services=[ecs["service_name"]])
-    primary = next((each for each in answer["services"][0].get("taskSets", []) if each["status"] == "PRIMARY"), None)
+    service: dict[str, Any] = answer["services"][0]
+    return service, next((each for each in service.get("taskSets", []) if each["status"] == "PRIMARY"), None)
+
+
+def _look(aws: Aws, ecs: Answer, network: Answer) -> tuple[int, int, int, bool]:
+    found, primary = _primary(aws, ecs)
     if primary is None:
         # A service has its first task set a moment after it is there.
-        return 0, 0, int(answer["services"][0]["desiredCount"]), False
+        return 0, 0, int(found["desiredCount"]), False
     groups = [balancer["targetGroupArn"] for balancer in primary.get("loadBalancers", [])]
     groups = groups or [network["target_groups"]["blue"]["arn"]]
     health = aws.client("elbv2").describe_target_health(TargetGroupArn=groups[0])["TargetHealthDescriptions"]

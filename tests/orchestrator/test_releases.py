@@ -61,7 +61,6 @@ class FakeApis:
         self.stages: list[dict[str, Any]] = []
         self.events: list[dict[str, Any]] = []
         self.made: list[dict[str, Any]] = []
-        self.revisions: list[str] = []
 
     def client(self, _: str) -> FakeApis:
         return self
@@ -81,9 +80,6 @@ class FakeApis:
     def describe_task_definition(self, taskDefinition: str) -> dict[str, Any]:
         number = taskDefinition.rpartition(":")[2]
         return {"taskDefinition": {"containerDefinitions": [{"image": f"repo@sha256:{number * 64}"}]}}
-
-    def list_task_definitions(self, **_: Any) -> dict[str, Any]:
-        return {"taskDefinitionArns": self.revisions}
 
     def get_commit(self, repositoryName: str, commitId: str) -> dict[str, Any]:
         return {"commit": {"author": {"name": f"author of {commitId[0]}"}}}
@@ -209,7 +205,9 @@ def test_a_rollback_goes_to_the_release_before_the_last_good_one(here: Site, api
 
 def test_a_rollback_of_the_only_release_goes_to_what_terraform_deployed(here: Site, apis: FakeApis) -> None:
     apis.deployed(2)
-    apis.revisions = [_revision(3), _revision(2), _revision(1)]
+    with pytest.raises(NotNow, match="no earlier good release"):
+        releases.rollback(here, TARGET)
+    here.records["ecs"] = {"first": _revision(1)}
     assert releases.rollback(here, TARGET)[1] == "the first deployment"
     assert _revision(1) in apis.made[0]["revision"]["appSpecContent"]["content"]
 
