@@ -18,8 +18,10 @@ from emulator.control import (
     elbv2,
     events,
     logs,
+    s3,
     secretsmanager,
     sts,
+    tagging,
 )
 from emulator.control.ecs import metadata
 from emulator.control.operation import Operation
@@ -41,6 +43,8 @@ SERVICES: dict[str, dict[str, Operation]] = {
     "events": events.OPERATIONS,
     "lambda": awslambda.OPERATIONS,
     "logs": logs.OPERATIONS,
+    "s3": s3.OPERATIONS,
+    "resourcegroupstaggingapi": tagging.OPERATIONS,
     "secretsmanager": secretsmanager.OPERATIONS,
     "sts": sts.OPERATIONS,
 }
