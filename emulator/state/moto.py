@@ -28,9 +28,11 @@ from moto.core.request import Request, determine_request_protocol
 from moto.core.routing import get_service_router
 from moto.core.serialize import get_serializer_class
 from moto.core.utils import get_service_model
+from moto.iam.access_control import IAMPolicy, PermissionResult
 from moto.iam.models import get_account_id_from
 from moto.moto_api._internal import moto_api_backend
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
+from moto.s3.models import FakeBucket
 from werkzeug.exceptions import HTTPException
 
 from emulator.state.call import Answer, AwsError
@@ -45,11 +47,7 @@ ACCOUNT = DEFAULT_ACCOUNT_ID
 LOCK = threading.RLock()
 
 # The name in a signature's scope, where it is not the one that boto3 uses.
-SIGNING_NAMES = {
-    "elasticloadbalancing": "elbv2",
-    "monitoring": "cloudwatch",
-    "application-autoscaling": "application-autoscaling",
-}
+SIGNING_NAMES = {"elasticloadbalancing": "elbv2", "monitoring": "cloudwatch", "tagging": "resourcegroupstaggingapi"}
 
 
 @dataclass(frozen=True)
@@ -221,6 +219,18 @@ def reset() -> None:
 def application() -> DomainDispatcherApplication:
     """moto's own server, all services, as a WSGI application."""
     return DomainDispatcherApplication(create_backend_app)
+
+
+def _unconditional_permission(bucket: FakeBucket, action: str, resource: str) -> PermissionResult:
+    """What a bucket's policy says without a condition: moto denies everyone what `aws:SecureTransport` denies plain HTTP."""
+    policy = json.loads(bucket.policy) if bucket.policy else {}
+    statements = policy.get("Statement", [])
+    listed = statements if isinstance(statements, list) else [statements]
+    judged = [statement for statement in listed if "Condition" not in statement]
+    return IAMPolicy(json.dumps(policy | {"Statement": judged})).is_action_permitted(action, resource)
+
+
+FakeBucket.get_permission = _unconditional_permission
 
 
 def run(app: DomainDispatcherApplication, request: Request) -> Reply:

@@ -195,3 +195,21 @@ def _failing_service(client: Client) -> None:
         launchType="FARGATE",
         networkConfiguration={"awsvpcConfiguration": {"subnets": [subnet]}},
     )
+
+
+def test_tagged_resources_of_all_services_are_found(client: Client) -> None:
+    tag = {"Key": "Application", "Value": "chatbot"}
+    client("logs").create_log_group(logGroupName="chatbot", tags={"Application": "chatbot"})
+    client("ecr").create_repository(repositoryName="chatbot", tags=[tag])
+    client("ecs").create_cluster(clusterName="chatbot", tags=[{"key": "Application", "value": "chatbot"}])
+    client("ecs").create_cluster(clusterName="other", tags=[{"key": "Application", "value": "other"}])
+    client("codecommit").create_repository(repositoryName="chatbot", tags={"Application": "chatbot"})
+    tagging = client("resourcegroupstaggingapi")
+
+    def found(**asked: Any) -> list[str]:
+        pages = tagging.get_paginator("get_resources").paginate(**asked)
+        return [each["ResourceARN"].split(":")[2] for page in pages for each in page["ResourceTagMappingList"]]
+
+    assert found(TagFilters=[{"Key": "Application", "Values": ["chatbot"]}]) == ["codecommit", "ecr", "ecs", "logs"]
+    assert found(ResourceTypeFilters=["ecs:cluster"]) == ["ecs", "ecs"]
+    assert found(TagFilters=[{"Key": "Nothing"}]) == []
