@@ -32,12 +32,13 @@ def free_ports(count: int) -> list[int]:
 
 @dataclass
 class Machine:
-    """`folder` holds the copy; `environment` is the name of its only environment."""
+    """`folder` holds the copy; `environment` is the name of its only environment; `variables` are the shell's."""
 
     folder: Path
     settings: dict[str, dict[str, Any]] = field(default_factory=dict)
     environment: str = "local"
     runtime: str = "process"
+    variables: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.port, self.production_port, self.test_port = free_ports(3)
@@ -77,7 +78,7 @@ class Machine:
         """A clean environment: nothing of AWS, of the test run or of the chatbot."""
         kept = ("PATH", "HOME", "LANG", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "TF_PLUGIN_MIRROR", "XDG_RUNTIME_DIR")
         environ = {name: os.environ[name] for name in kept if name in os.environ}
-        return environ | {"PYTHONPATH": str(self.folder), "EMULATOR_PORT": str(self.port)}
+        return environ | {"PYTHONPATH": str(self.folder), "EMULATOR_PORT": str(self.port)} | self.variables
 
     def command(self, *argv: str) -> list[str]:
         return [sys.executable, "-m", *argv]
