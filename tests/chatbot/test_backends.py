@@ -9,6 +9,7 @@ import urllib.error
 import urllib.request
 from collections.abc import AsyncGenerator, Coroutine, Iterator
 from contextlib import aclosing
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -71,7 +72,7 @@ def test_two_answers_are_generated_at_the_same_time(embedded: Embedded) -> None:
         await asyncio.gather(ask("a"), ask("b"))
 
     run(both())
-    changes = sum(one != other for one, other in zip(order, order[1:], strict=False))
+    changes = sum(one != other for one, other in pairwise(order))
     assert changes > 5, "".join(order)
 
 
@@ -97,8 +98,9 @@ def test_a_stopped_answer_frees_its_slot_at_once(embedded: Embedded) -> None:
 
 @needs_model
 def test_a_conversation_that_outgrows_the_context_loses_its_oldest_whole_turns(embedded: Embedded) -> None:
-    turns = [turn for n in range(20)
-             for turn in (Turn("user", f"Question {n}? " + "word " * 30), Turn("assistant", f"Answer {n}."))]  # fmt: skip
+    turns = []
+    for number in range(20):
+        turns += [Turn("user", f"Question {number}? " + "word " * 30), Turn("assistant", f"Answer {number}.")]
     turns.append(Turn("user", "What is the capital of France?"))
     run(embedded.check())
     messages = embedded._request(turns, OPTIONS)["messages"]
