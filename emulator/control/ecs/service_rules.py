@@ -54,6 +54,17 @@ def check_create(call: Call, definition: TaskDefinition | None) -> None:
     if controller == "CODE_DEPLOY":
         _check_code_deploy(parameters)
     check_role(parameters, definition)
+    check_execute_command(parameters, definition, "service")
+
+
+def check_execute_command(parameters: dict[str, Any], definition: TaskDefinition | None, what: str) -> None:
+    """ECS Exec works with the task role's credentials."""
+    if not parameters.get("enableExecuteCommand") or definition is None or definition.document.get("taskRoleArn"):
+        return
+    raise errors.invalid(
+        f"The {what} couldn't be created because a valid taskRoleArn is not being used. Specify a valid task role in"
+        " your task definition and try again."
+    )
 
 
 def controller_of(parameters: dict[str, Any]) -> str:

@@ -238,6 +238,12 @@ class EcsTables:
             if task.started_by == fleet.id and (not live or (task.desired == "RUNNING" and task.status != "STOPPED"))
         ]
 
+    def definitions_in_use(self) -> set[str]:
+        """ARNs of what runs, or what a service would start."""
+        running = {task.definition.arn for task in self.tasks.values() if task.status != "STOPPED"}
+        services = [service for service in self.services.values() if service.status != "INACTIVE"]
+        return running | {r.task_definition for s in services for r in [s.revision, *(f.revision for f in s.fleets)]}
+
     def definition(self, arn: str) -> TaskDefinition:
         family, _, revision = arn.rpartition("/")[2].partition(":")
         return next(d for d in self.families[family] if d.revision == int(revision))

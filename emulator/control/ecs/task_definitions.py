@@ -147,7 +147,7 @@ def delete_task_definitions(store: Store, call: Call) -> Answer:
     deleted, failures = [], []
     with store.change():
         tables = lookup.tables(store)
-        in_use = {t.definition.arn for t in tables.tasks.values() if t.status != "STOPPED"}
+        in_use = tables.definitions_in_use()
         for name in call.parameters["taskDefinitions"]:
             found = lookup.task_definition(store, name) if ":" in name.rpartition("/")[2] else None
             if not found:

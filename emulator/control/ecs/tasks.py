@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from emulator.control.ecs import capacity, errors, launch, lookup, shapes
+from emulator.control.ecs import capacity, errors, launch, lookup, service_rules, shapes
 from emulator.control.ecs.tables import Cluster, Fleet, Task, TaskDefinition
 from emulator.state.call import Answer, AwsError, Call
 from emulator.state.store import Store
@@ -21,6 +21,8 @@ def run_task(store: Store, call: Call) -> Answer:
     if revision.launch_type == "EC2":
         raise errors.invalid("No Container Instances were found in your cluster.")
     launch.check_subnets(store, call, revision)
+    if not (parameters.get("overrides") or {}).get("taskRoleArn"):
+        service_rules.check_execute_command(parameters, definition, "task")
     _check_overrides(parameters.get("overrides") or {}, definition)
     tags = launch.task_tags(store, parameters.get("propagateTags") or "NONE", definition, None)
     tags |= lookup.tags_of(parameters.get("tags"))

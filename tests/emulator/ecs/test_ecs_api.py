@@ -102,11 +102,13 @@ def test_a_service_needs_a_target_group_that_a_load_balancer_uses(world: World) 
         ({"role": "arn:aws:iam::123456789012:role/x"}, "You cannot specify an IAM role"),
         ({"platformVersion": "9.9.9"}, "The specified platform does not exist."),
         ({"desiredCount": -1}, "desiredCount"),
+        ({"taskDefinition": "never"}, "TaskDefinition not found."),
         ({"deploymentConfiguration": {"strategy": "BLUE_GREEN"}}, "does not support the deployment strategy"),
     ],
 )
 def test_a_bad_service_is_refused(world: World, change: dict[str, Any], said: str) -> None:
-    assert said in refusal(world.serve, definition=world.define(), **change)[1]
+    definition = change.pop("taskDefinition", None) or world.define()
+    assert said in refusal(world.serve, definition=definition, **change)[1]
 
 
 @pytest.mark.parametrize(
@@ -251,3 +253,19 @@ def test_a_task_definition_for_fargate_alone_does_not_run_on_instances(world: Wo
     assert message == "Task definition does not support launch_type EC2."
     bridge = world.define(world.container(memory=128), networkMode="bridge", requiresCompatibilities=["EC2"])
     assert refusal(world.run, definition=bridge)[1] == "Task definition does not support launch_type FARGATE."
+
+
+def test_exec_needs_a_task_role(world: World) -> None:
+    definition = world.define(taskRoleArn="")
+    assert "valid taskRoleArn" in refusal(world.serve, definition=definition, enableExecuteCommand=True)[1]
+    assert "valid taskRoleArn" in refusal(world.run, definition=definition, enableExecuteCommand=True)[1]
+
+
+def test_a_definition_that_a_service_uses_can_still_start_tasks_after_its_deletion(world: World) -> None:
+    definition = world.define(family="kept")
+    world.define(family="kept")
+    world.serve(definition, desiredCount=0)
+    world.ecs.deregister_task_definition(taskDefinition=definition)
+    world.ecs.delete_task_definitions(taskDefinitions=[definition])
+    world.ecs.update_service(cluster="house", service="tiny", desiredCount=1)
+    world.settles(1)
