@@ -82,8 +82,8 @@ class ImageWork:
         with explained("ecr:GetAuthorizationToken"):
             ecr = site.aws.client("ecr")
             built = image.push(source, url, ecr, builder, lambda line: listener(Progress(0, 1, line)), instead)
-        if built.builder != builder:
-            site.say(f"the image is a {built.builder}: the base image of the Dockerfile cannot be pulled")
+        if built.because:
+            site.say(f"{built.because}: built a {built.builder} instead")
         return built
 
     def plan(self, site: Site, needs: Answers, listener: Listener) -> Outcome:

@@ -16,7 +16,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -84,13 +84,14 @@ class Source:
 
 @dataclass(frozen=True)
 class Built:
-    """A pushed image."""
+    """A pushed image; ``because``: why it is not by the builder that was asked for."""
 
     uri: str
     digest: str
     tag: str
     builder: str
     pushed: bool
+    because: str = ""
 
 
 def engine_answers() -> bool:
@@ -149,7 +150,7 @@ def push(source: Source, repository_url: str, ecr: Any, builder: str, say: Say, 
             if not instead:
                 raise
             say(f"{error.what}: builds a {instead} instead")
-            return push(source, repository_url, ecr, instead, say)
+            return replace(push(source, repository_url, ecr, instead, say), because=error.what)
     return Built(f"{repository_url}@{digest}", digest, tag, builder, pushed)
 
 
