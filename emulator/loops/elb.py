@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import logging
+import shutil
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -42,7 +44,11 @@ class DataPlane:
         self.proxy = Proxy()
         self._told: Configuration | None = None
         self._generation = 0
-        store.on_close(self.proxy.close)
+        store.on_close(self._close)
+
+    def _close(self) -> None:
+        self.proxy.close()
+        shutil.rmtree(self._store.folder / "certificates", ignore_errors=True)
 
     def step(self) -> None:
         try:
@@ -112,7 +118,7 @@ def desired(store: Store) -> Configuration:
         client = store.clients("elbv2", region)
         for balancer in client.describe_load_balancers()["LoadBalancers"]:
             if balancer["Type"] == "application":
-                listeners += _listeners(client, balancer["LoadBalancerArn"])
+                listeners += _listeners(store, client, balancer["LoadBalancerArn"])
         groups += [_group(store, client, each) for each in client.describe_target_groups()["TargetGroups"]]
     known = {listener.arn for listener in listeners}
     with store.lock:
@@ -121,7 +127,7 @@ def desired(store: Store) -> Configuration:
     return Configuration(0, tuple(listeners), tuple(groups))
 
 
-def _listeners(client: Any, balancer: str) -> list[Listener]:
+def _listeners(store: Store, client: Any, balancer: str) -> list[Listener]:
     attributes = _attributes(client.describe_load_balancer_attributes(LoadBalancerArn=balancer))
     return [
         Listener(
@@ -131,9 +137,30 @@ def _listeners(client: Any, balancer: str) -> list[Listener]:
             rules=tuple(client.describe_rules(ListenerArn=each["ListenerArn"])["Rules"]),
             protocol=each["Protocol"],
             idle_timeout=float(attributes["idle_timeout.timeout_seconds"]),
+            **_certificate(store, each),
         )
         for each in client.describe_listeners(LoadBalancerArn=balancer)["Listeners"]
     ]
+
+
+def _certificate(store: Store, listener: dict[str, Any]) -> dict[str, str]:
+    """The files of an HTTPS listener's certificate, which the proxy reads; they go with the emulator."""
+    arns = [each["CertificateArn"] for each in listener.get("Certificates", [])]
+    found = moto.certificate(arns[0].split(":")[3], arns[0]) if arns else None
+    if not found:
+        return {}
+    folder = store.folder / "certificates"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    files = {kind: folder / f"{hashlib.sha256(pem).hexdigest()}.pem" for kind, pem in _named(found)}
+    for kind, pem in _named(found):
+        if not files[kind].exists():
+            files[kind].touch(mode=0o600)
+            files[kind].write_bytes(pem)
+    return {kind: str(file) for kind, file in files.items()}
+
+
+def _named(pair: tuple[bytes, bytes]) -> tuple[tuple[str, bytes], tuple[str, bytes]]:
+    return ("certificate", pair[0]), ("key", pair[1])
 
 
 def _group(store: Store, client: Any, group: dict[str, Any]) -> TargetGroup:

@@ -204,10 +204,14 @@ def role_session(access_key: str) -> tuple[str, list[str]] | None:
         for session in get_backend("sts")[ACCOUNT]["aws"].assumed_roles:
             if session.access_key_id != access_key:
                 continue
-            role = get_backend("iam")[ACCOUNT]["aws"].get_role(session.role_arn.rpartition("/")[2])
-            managed = [policy.default_version.document for policy in role.managed_policies.values()]
-            arn = f"arn:aws:sts::{ACCOUNT}:assumed-role/{role.name}/{session.session_name}"
-            return arn, [*role.policies.values(), *managed]
+            name = session.role_arn.rpartition("/")[2]
+            arn = f"arn:aws:sts::{ACCOUNT}:assumed-role/{name}/{session.session_name}"
+            roles = get_backend("iam")[ACCOUNT]["aws"].roles.values()
+            role = next((each for each in roles if each.name == name), None)
+            if role is None:  # deleted since: it may do nothing any more
+                return arn, []
+            versions = [version for policy in role.managed_policies.values() for version in policy.versions]
+            return arn, [*role.policies.values(), *(each.document for each in versions if each.is_default)]
     return None
 
 

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
+import ssl
 import threading
 import time
 import urllib.error
@@ -10,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -184,6 +187,28 @@ def test_a_listener_on_a_port_of_another_program_is_refused_with_its_name(stand:
             Protocol="HTTP",
             DefaultActions=[{"Type": "forward", "TargetGroupArn": stand.blue}],
         )
+
+
+def test_an_https_listener_shows_the_certificate_of_acm(emulator: Emulator, stand: Stand, tmp_path: Path) -> None:
+    acm = emulator.store.clients("acm")
+    arn = acm.request_certificate(DomainName="localhost")["CertificateArn"]
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    stand.elb.create_listener(
+        LoadBalancerArn=stand.arn,
+        Port=port,
+        Protocol="HTTPS",
+        Certificates=[{"CertificateArn": arn}],
+        DefaultActions=[{"Type": "fixed-response", "FixedResponseConfig": {"StatusCode": "204"}}],
+    )
+    trusted = tmp_path / "certificate.pem"
+    trusted.write_text(acm.get_certificate(CertificateArn=arn)["Certificate"])
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE  # Amazon's issuer is only a name here
+    url = f"https://localhost:{port}/"
+    eventually(lambda: urllib.request.urlopen(url, context=context, timeout=5).status == 204)
+    assert ssl.get_server_certificate(("localhost", port)).strip() == trusted.read_text().strip()
 
 
 def test_a_load_balancer_needs_two_subnets(stand: Stand) -> None:

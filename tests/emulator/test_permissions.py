@@ -89,6 +89,29 @@ def test_a_role_may_do_what_its_policies_allow_and_nothing_else(
     assert len([record for record in caplog.records if record.name == "emulator.iam"]) == 1
 
 
+def test_attached_policies_count_aws_managed_ones_too(emulator: Emulator) -> None:
+    session, iam = _role(emulator, policy("Deny", "logs:*")), emulator.store.clients("iam")
+    own = iam.create_policy(PolicyName="own", PolicyDocument=policy("Allow", "ecr:DescribeRepositories"))["Policy"][
+        "Arn"
+    ]
+    for arn in (own, "arn:aws:iam::aws:policy/AWSCodeDeployRoleForECS"):
+        iam.attach_role_policy(RoleName="task", PolicyArn=arn)
+    emulator.store.config.iam = "enforce"
+    emulator.store.clients("ecr", credentials=session).describe_repositories()
+    emulator.store.clients("elbv2", credentials=session).describe_listeners(ListenerArns=[])
+    with pytest.raises(ClientError, match="logs:DescribeLogGroups"):
+        emulator.store.clients("logs", credentials=session).describe_log_groups()
+
+
+def test_a_deleted_role_may_do_nothing(emulator: Emulator) -> None:
+    session, iam = _role(emulator, policy("Allow", "*")), emulator.store.clients("iam")
+    iam.delete_role_policy(RoleName="task", PolicyName="inline")
+    iam.delete_role(RoleName="task")
+    emulator.store.config.iam = "enforce"
+    with pytest.raises(ClientError, match="AccessDenied"):
+        emulator.store.clients("ecr", credentials=session).describe_repositories()
+
+
 def _role(emulator: Emulator, text: str) -> Credentials:
     iam, sts = emulator.store.clients("iam"), emulator.store.clients("sts")
     arn = iam.create_role(RoleName="task", AssumeRolePolicyDocument="{}")["Role"]["Arn"]
