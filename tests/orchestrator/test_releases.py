@@ -254,7 +254,7 @@ def test_following_says_each_change_once_and_why_it_failed(
     for _ in range(2):
         with pytest.raises(ReleaseFailed, match="Deploy/Deploy: rolled back") as failed:
             follower.execution("e-1")
-    assert "blue goes on serving" in failed.value.what
+    assert "what served before goes on serving" in failed.value.what
     assert len(said.lines) == len(set(said.lines))
     assert any("AfterAllowTestTraffic" in line and "no answer" in line for line in said.lines)
     assert not any("BeforeAllowTraffic" in line for line in said.lines)
