@@ -50,9 +50,11 @@ class LogStream:
             log.warning("log stream %s %s: %s", self.group, self.stream, error)
 
     def _make(self) -> None:
-        known = self._logs.exceptions.ResourceAlreadyExistsException
-        with contextlib.suppress(known):
-            self._logs.create_log_group(logGroupName=self.group)
-        with contextlib.suppress(known):
-            self._logs.create_log_stream(logGroupName=self.group, logStreamName=self.stream)
+        known = self._logs.exceptions
+        with contextlib.suppress(known.ResourceAlreadyExistsException):
+            try:
+                self._logs.create_log_stream(logGroupName=self.group, logStreamName=self.stream)
+            except known.ResourceNotFoundException:  # a role that may not make groups is asked to only now
+                self._logs.create_log_group(logGroupName=self.group)
+                self._logs.create_log_stream(logGroupName=self.group, logStreamName=self.stream)
         self._made = True

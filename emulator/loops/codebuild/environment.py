@@ -56,9 +56,12 @@ def _value(client: Callable[[str], Any], variable: Json) -> str:
 
 def _parameter(ssm: Any, name: str) -> str:
     try:
-        return str(ssm.get_parameter(Name=name, WithDecryption=True)["Parameter"]["Value"])
+        found = ssm.get_parameters(Names=[name], WithDecryption=True)["Parameters"]
     except ClientError as error:
         raise VariableError(f"Parameter Store Error Message: {name}: {error}") from error
+    if not found:
+        raise VariableError(f"Parameter Store Error Message: {name}: parameter does not exist")
+    return str(found[0]["Value"])
 
 
 def _secret(secrets: Any, reference: str) -> str:

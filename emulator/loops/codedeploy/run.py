@@ -79,10 +79,6 @@ class Run:
         made: Json = self.client("ecs").create_task_set(**self._service, **parameters)["taskSet"]
         return made
 
-    def describe_task_sets(self, arns: list[str]) -> list[Json]:
-        found: list[Json] = self.client("ecs").describe_task_sets(**self._service, taskSets=arns)["taskSets"]
-        return found
-
     def make_primary(self, arn: str) -> None:
         self.client("ecs").update_service_primary_task_set(**self._service, primaryTaskSet=arn)
 
@@ -92,7 +88,8 @@ class Run:
     def refresh(self) -> dict[str, Json]:
         """The task sets of both colours as ECS has them now, by label; the target's counts follow."""
         colours = {colour.arn: colour for colour in self.deployment.colours}
-        found = {each["taskSetArn"]: each for each in self.describe_task_sets(list(colours))}
+        # AWSCodeDeployRoleForECS allows DescribeServices and not DescribeTaskSets.
+        found = {each["taskSetArn"]: each for each in self.describe_service()["taskSets"]}
         with self.store.lock:
             for arn, colour in colours.items():
                 task_set = found.get(arn)
@@ -112,7 +109,9 @@ class Run:
         return str(self._known[name]["TargetGroupArn"])
 
     def healthy_targets(self, target_group: str) -> int:
-        answer = self.client("elbv2").describe_target_health(TargetGroupArn=target_group)
+        # ECS knows it by itself; CodeDeploy's role is not asked to allow it.
+        elbv2 = self.store.clients("elbv2", self.deployment.scope[1])
+        answer = elbv2.describe_target_health(TargetGroupArn=target_group)
         states = [each["TargetHealth"]["State"] for each in answer["TargetHealthDescriptions"]]
         return states.count("healthy")
 
