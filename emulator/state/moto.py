@@ -198,6 +198,13 @@ def log_events(account: str, region: str, group: str) -> dict[str, list[dict[str
         }
 
 
+def certificate(region: str, arn: str) -> tuple[bytes, bytes] | None:
+    """Certificate and private key of ACM, both PEM; None when it has none of that ARN."""
+    with LOCK:
+        bundle = get_backend("acm")[ACCOUNT][region]._certificates.get(arn)
+        return (bytes(bundle.cert), bytes(bundle.key)) if bundle else None
+
+
 def role_session(access_key: str) -> tuple[str, list[str]] | None:
     """The ARN of an assumed role's session and the role's policies as texts; None for any other key."""
     with LOCK:
@@ -226,7 +233,7 @@ def application() -> DomainDispatcherApplication:
 
 
 def _unconditional_permission(bucket: FakeBucket, action: str, resource: str) -> PermissionResult:
-    """What a bucket's policy says without a condition: moto denies everyone what `aws:SecureTransport` denies plain HTTP."""
+    """What a bucket's policy says without a condition: moto takes a Deny of plain HTTP for one of everything."""
     policy = json.loads(bucket.policy) if bucket.policy else {}
     statements = policy.get("Statement", [])
     listed = statements if isinstance(statements, list) else [statements]

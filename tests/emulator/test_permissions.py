@@ -98,7 +98,7 @@ def test_attached_policies_count_aws_managed_ones_too(emulator: Emulator) -> Non
         iam.attach_role_policy(RoleName="task", PolicyArn=arn)
     emulator.store.config.iam = "enforce"
     emulator.store.clients("ecr", credentials=session).describe_repositories()
-    emulator.store.clients("elbv2", credentials=session).describe_listeners(ListenerArns=[])
+    emulator.store.clients("elbv2", credentials=session).describe_target_groups()
     with pytest.raises(ClientError, match="logs:DescribeLogGroups"):
         emulator.store.clients("logs", credentials=session).describe_log_groups()
 
