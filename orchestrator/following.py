@@ -54,7 +54,8 @@ class Follower:
             self._failed(f"deployment {deployment} {info['status'].lower()}: {why or 'no reason given'}")
 
     def _failed(self, what: str) -> None:
-        raise ReleaseFailed(f"{what}\nwhat served before goes on serving", f"see: {self._site.config.command('history')}")
+        remedy = f"see: {self._site.config.command('history')}"
+        raise ReleaseFailed(f"{what}\nwhat served before goes on serving", remedy)
 
     def _actions(self, client: Any, name: str, execution: str) -> str:
         """Says what the stages do; why one failed, if one did."""

@@ -95,10 +95,15 @@ def _tagged(call: str, key: str, attribute: str) -> Look:
 
 
 def _log_groups(aws: Aws, config: Config) -> Iterator[str]:
-    for prefix in (f"/ecs/{config.prefix}", f"/aws/codebuild/{config.prefix}", f"/aws/lambda/{config.prefix}"):
-        for group in _pages(aws.client("logs"), "describe_log_groups", "logGroups", logGroupNamePrefix=prefix):
-            if _ours(group["logGroupName"].rpartition("/")[2], config):
-                yield group["logGroupName"]
+    for group in _pages(aws.client("logs"), "describe_log_groups", "logGroups"):
+        if any(_ours(part, config) for part in group["logGroupName"].split("/")):
+            yield group["logGroupName"]
+
+
+def _key_aliases(aws: Aws, config: Config) -> Iterator[str]:
+    for alias in _pages(aws.client("kms"), "list_aliases", "Aliases"):
+        if _ours(alias["AliasName"].removeprefix("alias/"), config):
+            yield alias["AliasName"]
 
 
 def _scalable_targets(aws: Aws, config: Config) -> Iterator[str]:
@@ -180,6 +185,7 @@ LOOKS: dict[str, Look] = {
     "event rule": _rules,
     "function": _named("lambda", "list_functions", "Functions", "FunctionName"),
     "internet gateway": _tagged("describe_internet_gateways", "InternetGateways", "InternetGatewayId"),
+    "key alias": _key_aliases,
     "load balancer": _named("elbv2", "describe_load_balancers", "LoadBalancers", "LoadBalancerName"),
     "log group": _log_groups,
     "pipeline": _pipelines,

@@ -68,7 +68,7 @@ def _kill_in(machine: Machine, phase: str, *, everything: bool) -> None:
             return any(line.startswith("image") for line in lines)
         fresh_log = log.read_bytes()[before:] if log.is_file() else b""
         ended = any(line.startswith(phase) and " starts" not in line and "/" not in line for line in lines)
-        return b'"apply_start"' in fresh_log or ended
+        return b': Creating..."' in fresh_log or ended
 
     assert _until(creating, 240), output.read_text()
     time.sleep(1.0)  # in the middle of it
