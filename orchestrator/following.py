@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
-from orchestrator.errors import ReleaseFailed
+from orchestrator.errors import Interrupted, ReleaseFailed
 from orchestrator.releases import Target
 from orchestrator.site import Site
 from orchestrator.status import colours
@@ -29,7 +30,7 @@ class Follower:
     def execution(self, execution: str) -> None:
         """Follows a pipeline execution to its end; ``ReleaseFailed`` says why when it is not the good one."""
         client, name = self._site.aws.client("codepipeline"), self._target.pipeline["pipeline_name"]
-        with explained("following the pipeline"):
+        with self._left_alone(), explained("following the pipeline"):
             while True:
                 status = client.get_pipeline_execution(pipelineName=name, pipelineExecutionId=execution)
                 why = self._actions(client, name, execution)
@@ -46,12 +47,22 @@ class Follower:
 
     def deployment(self, deployment: str) -> None:
         """Follows one CodeDeploy deployment to its end."""
-        with explained("following the deployment"):
+        with self._left_alone(), explained("following the deployment"):
             while (info := self._deployment(deployment))["status"] not in ENDED:
                 time.sleep(PAUSE)
         if info["status"] != "Succeeded":
             why = info.get("errorInformation", {}).get("message") or info.get("rollbackInfo", {}).get("rollbackMessage")
             self._failed(f"deployment {deployment} {info['status'].lower()}: {why or 'no reason given'}")
+
+    @contextmanager
+    def _left_alone(self) -> Iterator[None]:
+        """Ctrl-C ends the following, not the release."""
+        try:
+            yield
+        except KeyboardInterrupt:
+            command = self._site.config.command
+            remedy = f"go on following: {command('release --follow')}; end it: {command('stop')}"
+            raise Interrupted("no longer followed; the release goes on", remedy) from None
 
     def _failed(self, what: str) -> None:
         remedy = f"see: {self._site.config.command('history')}"

@@ -9,7 +9,7 @@ import pytest
 
 from orchestrator import following, history, releases
 from orchestrator.config import CHECKOUT, Config
-from orchestrator.errors import NotNow, ReleaseFailed
+from orchestrator.errors import Interrupted, NotNow, ReleaseFailed
 from orchestrator.following import Follower
 from orchestrator.releases import Target
 from orchestrator.site import Site
@@ -259,3 +259,17 @@ def test_following_says_each_change_once_and_why_it_failed(
     assert any("AfterAllowTestTraffic" in line and "no answer" in line for line in said.lines)
     assert not any("BeforeAllowTraffic" in line for line in said.lines)
     assert any("traffic blue 100%" in line for line in said.lines)
+
+
+def test_ctrl_c_ends_the_following_and_not_the_release(
+    here: Site, apis: FakeApis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def pressed(_: float) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("time.sleep", pressed)
+    apis.deployed(2, "InProgress")
+    with pytest.raises(Interrupted) as left:
+        Follower(here, TARGET).deployment("d-2")
+    assert "release --follow" in left.value.remedy
+    assert apis.made == []

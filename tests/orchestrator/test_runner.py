@@ -197,3 +197,12 @@ def test_a_destroy_that_would_stop_half_way_is_refused_before_it_begins(runner: 
         runner.destroy()
     assert "ecr.force_delete = true" in refused.value.remedy
     assert works["ecr"].done == []
+
+
+def test_refresh_looks_at_every_phase_though_nothing_changed_here(config: Config, runner: Runner, works: Works) -> None:
+    runner.deploy()
+    works["ecs"].done.clear()
+    assert all(outcome.result == "skipped" for outcome in Runner(config, lambda event: None, print).deploy())
+    assert works["ecs"].done == []
+    Runner(config, lambda event: None, print).deploy(refresh=True)
+    assert sorted(works["ecs"].done) == sorted(phases.names())
