@@ -25,7 +25,7 @@ resource "aws_codebuild_project" "this" {
   description    = "Image and documents of a release of ${var.name}"
   service_role   = aws_iam_role.build.arn
   build_timeout  = var.build_timeout_minutes
-  encryption_key = aws_kms_key.artifacts.arn
+  encryption_key = var.artifacts.key_arn
 
   source {
     type      = "CODEPIPELINE"

@@ -21,17 +21,17 @@ data "aws_iam_policy_document" "assume" {
 data "aws_iam_policy_document" "artifacts_access" {
   statement {
     actions   = ["s3:GetBucketVersioning"]
-    resources = [aws_s3_bucket.artifacts.arn]
+    resources = [var.artifacts.bucket_arn]
   }
 
   statement {
     actions   = ["s3:GetObject", "s3:GetObjectVersion", "s3:PutObject"]
-    resources = ["${aws_s3_bucket.artifacts.arn}/*"]
+    resources = ["${var.artifacts.bucket_arn}/*"]
   }
 
   statement {
     actions   = ["kms:Decrypt", "kms:DescribeKey", "kms:Encrypt", "kms:GenerateDataKey*", "kms:ReEncrypt*"]
-    resources = [aws_kms_key.artifacts.arn]
+    resources = [var.artifacts.key_arn]
   }
 }
 

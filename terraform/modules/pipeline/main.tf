@@ -20,11 +20,11 @@ resource "aws_codepipeline" "this" {
 
   artifact_store {
     type     = "S3"
-    location = aws_s3_bucket.artifacts.bucket
+    location = var.artifacts.bucket
 
     encryption_key {
       type = "KMS"
-      id   = aws_kms_key.artifacts.arn
+      id   = var.artifacts.key_arn
     }
   }
 
@@ -98,5 +98,5 @@ resource "aws_codepipeline" "this" {
   }
 
   # The first execution starts with the pipeline: its role must be able to do its work by then.
-  depends_on = [aws_iam_role_policy.build, aws_iam_role_policy.pipeline, aws_s3_bucket_policy.artifacts]
+  depends_on = [aws_iam_role_policy.build, aws_iam_role_policy.pipeline]
 }

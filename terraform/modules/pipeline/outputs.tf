@@ -1,8 +1,3 @@
-output "artifact_bucket" {
-  description = "Bucket of the artifacts."
-  value       = aws_s3_bucket.artifacts.bucket
-}
-
 output "build_project_name" {
   description = "CodeBuild project."
   value       = aws_codebuild_project.this.name

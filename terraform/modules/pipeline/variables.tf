@@ -9,14 +9,13 @@ variable "approval" {
   default     = false
 }
 
-variable "artifact_retention_days" {
-  description = "Days that artifacts are kept."
-  type        = number
-
-  validation {
-    condition     = var.artifact_retention_days >= 1
-    error_message = "artifact_retention_days must be 1 or more."
-  }
+variable "artifacts" {
+  description = "Where artifacts are stored, and the key that encrypts them."
+  type = object({
+    bucket     = string
+    bucket_arn = string
+    key_arn    = string
+  })
 }
 
 variable "branch" {
@@ -63,11 +62,6 @@ variable "deployment_config_name" {
 variable "deployment_group_name" {
   description = "CodeDeploy deployment group of the service."
   type        = string
-}
-
-variable "force_destroy" {
-  description = "Let destroy delete the artifacts with their bucket."
-  type        = bool
 }
 
 variable "github_repository" {

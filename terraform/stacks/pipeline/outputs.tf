@@ -1,7 +1,7 @@
 output "pipeline" {
   description = "What the orchestrator needs of this stack."
   value = {
-    artifact_bucket    = module.pipeline.artifact_bucket
+    artifact_bucket    = var.artifacts.bucket
     branch             = var.branch
     build_project_name = module.pipeline.build_project_name
     clone_url_http     = module.pipeline.clone_url_http

@@ -4,15 +4,13 @@ variable "approval" {
   default     = false
 }
 
-variable "artifact_retention_days" {
-  description = "Days that the pipeline's artifacts are kept."
-  type        = number
-  default     = 30
-
-  validation {
-    condition     = var.artifact_retention_days >= 1
-    error_message = "artifact_retention_days must be 1 or more."
-  }
+variable "artifacts" {
+  description = "What the stack artifacts made."
+  type = object({
+    bucket     = string
+    bucket_arn = string
+    key_arn    = string
+  })
 }
 
 variable "branch" {
@@ -89,12 +87,6 @@ variable "ecs" {
     placeholders           = map(string)
     task_role_arn          = string
   })
-}
-
-variable "force_destroy" {
-  description = "Let destroy delete the artifact bucket with the artifacts in it; must have been applied before."
-  type        = bool
-  default     = false
 }
 
 variable "github_repository" {

@@ -29,16 +29,6 @@ mock_provider "aws" {
 }
 
 override_resource {
-  target = aws_kms_key.artifacts
-  values = { arn = "arn:aws:kms:eu-west-1:123456789012:key/1" }
-}
-
-override_resource {
-  target = aws_s3_bucket.artifacts
-  values = { arn = "arn:aws:s3:::chatbot-artifacts-123456789012-eu-west-1" }
-}
-
-override_resource {
   target = aws_codecommit_repository.this[0]
   values = { arn = "arn:aws:codecommit:eu-west-1:123456789012:chatbot", clone_url_http = "https://git-codecommit.eu-west-1.amazonaws.com/v1/repos/chatbot" }
 }
@@ -56,14 +46,13 @@ override_resource {
 variables {
   name                    = "chatbot"
   application_name        = "chatbot"
-  artifact_retention_days = 30
+  artifacts               = { bucket = "chatbot-artifacts", bucket_arn = "arn:aws:s3:::chatbot-artifacts", key_arn = "arn:aws:kms:eu-west-1:123456789012:key/1" }
   branch                  = "main"
   build_compute_type      = "BUILD_GENERAL1_SMALL"
   build_image             = "aws/codebuild/amazonlinux-x86_64-standard:5.0"
   build_timeout_minutes   = 20
   deployment_config_name  = "CodeDeployDefault.ECSAllAtOnce"
   deployment_group_name   = "chatbot"
-  force_destroy           = false
   image                   = { build_args = { WITH_MODEL = "1" }, builder = "auto", context = ".", dockerfile = "Dockerfile", platform = "linux/amd64" }
   log_retention_days      = 30
   placeholders            = { FAMILY = "chatbot", CHATBOT_SYSTEM_PROMPT = "Say \"hi\"" }
@@ -160,25 +149,10 @@ run "a_connection_that_exists_is_used" {
   }
 }
 
-run "artifacts_are_private_encrypted_versioned_and_expire" {
+run "every_artifact_is_encrypted_with_the_key" {
   assert {
-    condition     = alltrue([aws_s3_bucket_public_access_block.artifacts.block_public_acls, aws_s3_bucket_public_access_block.artifacts.block_public_policy, aws_s3_bucket_public_access_block.artifacts.ignore_public_acls, aws_s3_bucket_public_access_block.artifacts.restrict_public_buckets])
-    error_message = "The bucket can be made public."
-  }
-
-  assert {
-    condition     = one(aws_s3_bucket_server_side_encryption_configuration.artifacts.rule).apply_server_side_encryption_by_default[0].kms_master_key_id == aws_kms_key.artifacts.arn && one(aws_codepipeline.this.artifact_store).encryption_key[0].id == aws_kms_key.artifacts.arn && aws_codebuild_project.this.encryption_key == aws_kms_key.artifacts.arn && aws_kms_key.artifacts.enable_key_rotation
-    error_message = "An artifact is not encrypted with the key."
-  }
-
-  assert {
-    condition     = aws_s3_bucket_versioning.artifacts.versioning_configuration[0].status == "Enabled" && aws_s3_bucket_lifecycle_configuration.artifacts.rule[0].expiration[0].days == 30 && !aws_s3_bucket.artifacts.force_destroy
-    error_message = "Artifacts are not versioned, not expired, or not safe from destroy."
-  }
-
-  assert {
-    condition     = data.aws_iam_policy_document.artifacts.statement[0].effect == "Deny" && one(data.aws_iam_policy_document.artifacts.statement[0].condition).variable == "aws:SecureTransport"
-    error_message = "Artifacts can be read in plain text."
+    condition     = one(aws_codepipeline.this.artifact_store).encryption_key[0].id == var.artifacts.key_arn && one(aws_codepipeline.this.artifact_store).location == "chatbot-artifacts" && aws_codebuild_project.this.encryption_key == var.artifacts.key_arn
+    error_message = "An artifact is not encrypted with the key, or lies elsewhere."
   }
 }
 
@@ -257,13 +231,12 @@ run "wrong_values_are_refused" {
   command = plan
 
   variables {
-    artifact_retention_days = 0
     build_timeout_minutes   = 4
     connection_arn          = "arn:aws:codeconnections:eu-west-1:123456789012:connection/old"
     image                   = { build_args = { MODEL = "a; rm -rf /" }, builder = "auto", context = ".", dockerfile = "Dockerfile", platform = "linux/amd64" }
   }
 
-  expect_failures = [var.artifact_retention_days, var.build_timeout_minutes, var.connection_arn, var.image]
+  expect_failures = [var.build_timeout_minutes, var.connection_arn, var.image]
 }
 
 run "a_repository_without_its_owner_is_refused" {

@@ -11,10 +11,6 @@ mock_provider "aws" {
     defaults = { arn = "arn:aws:iam::123456789012:role/a-role" }
   }
 
-  mock_resource "aws_kms_key" {
-    defaults = { arn = "arn:aws:kms:us-east-1:123456789012:key/1" }
-  }
-
   mock_resource "aws_codepipeline" {
     defaults = { arn = "arn:aws:codepipeline:us-east-1:123456789012:chatbot" }
   }
@@ -23,6 +19,12 @@ mock_provider "aws" {
 variables {
   name   = "chatbot"
   region = "us-east-1"
+
+  artifacts = {
+    bucket     = "chatbot-artifacts"
+    bucket_arn = "arn:aws:s3:::chatbot-artifacts"
+    key_arn    = "arn:aws:kms:us-east-1:123456789012:key/1"
+  }
 
   ecr = {
     repository_arn  = "arn:aws:ecr:us-east-1:123456789012:repository/chatbot"
@@ -51,7 +53,6 @@ run "wrong_values_are_refused" {
   command = plan
 
   variables {
-    artifact_retention_days = 0
     branch                  = "-x"
     build_compute_type      = "HUGE"
     build_timeout_minutes   = 3
@@ -62,7 +63,7 @@ run "wrong_values_are_refused" {
   }
 
   expect_failures = [
-    var.artifact_retention_days, var.branch, var.build_compute_type, var.build_timeout_minutes, var.github_repository,
+    var.branch, var.build_compute_type, var.build_timeout_minutes, var.github_repository,
     var.image, var.log_retention_days, var.name,
   ]
 }
