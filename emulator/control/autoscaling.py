@@ -8,9 +8,9 @@ from __future__ import annotations
 import uuid
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
 
 from emulator.control.operation import Operation
+from emulator.control.tracking import Policy, delete_alarms, put_alarms, service_of
 from emulator.state.call import Answer, AwsError, Call
 from emulator.state.store import Store
 
@@ -22,22 +22,6 @@ _ECS_ROLE = (
     "AWSServiceRoleForApplicationAutoScaling_ECSService"
 )
 _SUSPENDED = ("DynamicScalingInSuspended", "DynamicScalingOutSuspended", "ScheduledScalingSuspended")
-_ECS_METRICS = {
-    "ECSServiceAverageCPUUtilization": "CPUUtilization",
-    "ECSServiceAverageMemoryUtilization": "MemoryUtilization",
-}
-# Target tracking scales out after three breached minutes, and in after fifteen well below the target.
-_OUT_PERIODS, _IN_PERIODS, _IN_MARGIN = 3, 15, 0.9
-
-
-@dataclass
-class Policy:
-    """`shape` is a ScalingPolicy of DescribeScalingPolicies."""
-
-    shape: Answer
-    high: str = ""  # names of its alarms
-    low: str = ""
-    acted: float = 0.0  # monotonic time of its last activity
 
 
 @dataclass
@@ -83,7 +67,7 @@ def describe_scalable_targets(store: Store, call: Call) -> Answer:
 
 def deregister_scalable_target(store: Store, call: Call) -> Answer:
     target = _require_target(store, call)
-    _delete_alarms(store, call.region, list(target.policies.values()))
+    delete_alarms(store, call.region, list(target.policies.values()))
     with store.change():
         del store.table(Scaling).targets[_key(call)]
     return {}
@@ -100,9 +84,9 @@ def put_scaling_policy(store: Store, call: Call) -> Answer:
     configuration = f"{kind}PolicyConfiguration"
     policy.shape[configuration] = given.get(configuration) or policy.shape.get(configuration) or {}
     if before:
-        _delete_alarms(store, call.region, [before])
+        delete_alarms(store, call.region, [before])
     if kind == "TargetTrackingScaling":
-        _put_alarms(store, call, policy)
+        put_alarms(store, call, policy)
     with store.change():
         target.policies[name] = policy
     return {"PolicyARN": policy.shape["PolicyARN"], "Alarms": policy.shape["Alarms"]}
@@ -128,7 +112,7 @@ def delete_scaling_policy(store: Store, call: Call) -> Answer:
         raise AwsError(
             "ObjectNotFoundException", f"No scaling policy found for {_described(call)}, policy name: {name}"
         )
-    _delete_alarms(store, call.region, [policy])
+    delete_alarms(store, call.region, [policy])
     with store.change():
         del target.policies[name]
     return {}
@@ -161,70 +145,6 @@ def untag_resource(store: Store, call: Call) -> Answer:
         for key in call.parameters["TagKeys"]:
             tags.pop(key, None)
     return {}
-
-
-def service_of(resource: str) -> tuple[str, str]:
-    """Cluster and service of a resource id, `service/<cluster>/<service>`."""
-    parts = resource.split("/")
-    if len(parts) != 3 or parts[0] != "service":
-        raise AwsError(
-            "ValidationException", f"Unsupported service namespace, resource type or scalable dimension: {resource}"
-        )
-    return parts[1], parts[2]
-
-
-def metric_of(policy: Answer) -> dict[str, Any]:
-    """What a target-tracking policy follows: Namespace, MetricName, Dimensions, Statistic."""
-    configuration = policy["TargetTrackingScalingPolicyConfiguration"]
-    if custom := configuration.get("CustomizedMetricSpecification"):
-        if "MetricName" not in custom:
-            raise AwsError("ValidationException", "the emulator does not follow metric math in a scaling policy")
-        return {key: custom.get(key, []) for key in ("Namespace", "MetricName", "Dimensions", "Statistic")}
-    predefined = configuration["PredefinedMetricSpecification"]
-    kind = predefined["PredefinedMetricType"]
-    if kind == "ALBRequestCountPerTarget":
-        group = predefined["ResourceLabel"][predefined["ResourceLabel"].index("targetgroup/") :]
-        dimensions = [{"Name": "TargetGroup", "Value": group}]
-        return _metric("AWS/ApplicationELB", "RequestCountPerTarget", dimensions, "Sum")
-    if kind not in _ECS_METRICS:
-        raise AwsError("ValidationException", f"the emulator does not support the metric type {kind}")
-    cluster, service = service_of(policy["ResourceId"])
-    dimensions = [{"Name": "ClusterName", "Value": cluster}, {"Name": "ServiceName", "Value": service}]
-    return _metric("AWS/ECS", _ECS_METRICS[kind], dimensions, "Average")
-
-
-def _metric(namespace: str, name: str, dimensions: list[dict[str, str]], statistic: str) -> dict[str, Any]:
-    return {"Namespace": namespace, "MetricName": name, "Dimensions": dimensions, "Statistic": statistic}
-
-
-def _put_alarms(store: Store, call: Call, policy: Policy) -> None:
-    configuration = policy.shape["TargetTrackingScalingPolicyConfiguration"]
-    value = float(configuration["TargetValue"])
-    prefix = f"TargetTracking-{policy.shape['ResourceId']}"
-    policy.high, policy.low = (f"{prefix}-Alarm{side}-{uuid.uuid4()}" for side in ("High", "Low"))
-    sides = [(policy.high, "GreaterThanThreshold", value, _OUT_PERIODS)]
-    if not configuration.get("DisableScaleIn"):
-        sides.append((policy.low, "LessThanThreshold", value * _IN_MARGIN, _IN_PERIODS))
-    client = store.clients("cloudwatch", call.region)
-    for name, comparison, threshold, periods in sides:
-        client.put_metric_alarm(
-            AlarmName=name,
-            AlarmDescription=f"DO NOT EDIT OR DELETE. For TargetTrackingScaling policy {policy.shape['PolicyARN']}.",
-            ComparisonOperator=comparison,
-            Threshold=threshold,
-            EvaluationPeriods=periods,
-            Period=60,
-            AlarmActions=[policy.shape["PolicyARN"]],
-            **metric_of(policy.shape),
-        )
-    arn = f"arn:aws:cloudwatch:{call.region}:{call.account}:alarm:"
-    policy.shape["Alarms"] = [{"AlarmName": side[0], "AlarmARN": f"{arn}{side[0]}"} for side in sides]
-
-
-def _delete_alarms(store: Store, region: str, policies: list[Policy]) -> None:
-    names = [alarm["AlarmName"] for policy in policies for alarm in policy.shape["Alarms"]]
-    if names:
-        store.clients("cloudwatch", region).delete_alarms(AlarmNames=names)
 
 
 def _new_target(call: Call) -> Target:

@@ -11,7 +11,8 @@ import uuid
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from emulator.control.autoscaling import Policy, Scaling, Target, metric_of, service_of
+from emulator.control.autoscaling import Scaling, Target
+from emulator.control.tracking import Policy, metric_of, service_of
 from emulator.loops.runner import Loop
 from emulator.state.store import Store
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from emulator.control.ecr import Tokens
-from emulator.control.lifecycle import expired
+from emulator.control.ecr.lifecycle import expired
 from emulator.data.registry import Image
 from emulator.emulator import Emulator
 

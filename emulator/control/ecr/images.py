@@ -1,22 +1,16 @@
-"""Amazon ECR: moto keeps repositories and their settings, the registry keeps the images; here the two are one."""
+"""Images: what the registry keeps, in the words of ECR's API."""
 
 from __future__ import annotations
 
-import base64
 import hashlib
-import secrets
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from emulator.control.lifecycle import expired
+from emulator.control.ecr.registry import find, registry, require
 from emulator.control.operation import Operation
-from emulator.data.registry import Denied, Image, Manifest, Registry, RegistryError, Unauthorized
-from emulator.state import moto
+from emulator.data.registry import Image, Manifest, RegistryError
 from emulator.state.call import Answer, AwsError, Call
 from emulator.state.store import Store
 
-_TOKEN_LIFE = timedelta(hours=12)
 _OCI = "application/vnd.oci.image.manifest.v1+json"
 # What ECR says of an image without an operating system's packages, as one from scratch; nothing is scanned here.
 _NOT_SCANNED = {
@@ -25,112 +19,24 @@ _NOT_SCANNED = {
 }
 
 
-@dataclass
-class Tokens:
-    """Passwords that GetAuthorizationToken gave out, and until when they hold."""
-
-    until: dict[str, datetime] = field(default_factory=dict)
-
-
-def registry(store: Store) -> Registry:
-    """The one registry of the emulator: the application under /v2/, and what tasks pull from."""
-    return store.once(_registry)
-
-
-def _registry(store: Store) -> Registry:
-    def authorize(header: str, repository: str, action: str) -> None:
-        _authorize(store, header)
-
-    def exists(repository: str) -> bool:
-        return _find(store, repository) is not None
-
-    def immutable(repository: str) -> bool:
-        return bool((_find(store, repository) or {}).get("imageTagMutability") == "IMMUTABLE")
-
-    def pushed(repository: str, *_: Any) -> None:
-        expire(store, repository)
-        store.changed()
-
-    return Registry(store.folder / "registry", authorize, pushed, exists, immutable=immutable, account=moto.ACCOUNT)
-
-
-def _authorize(store: Store, header: str) -> None:
-    kind, _, encoded = header.partition(" ")
-    if kind.lower() != "basic":
-        raise Unauthorized("no basic auth credentials")
-    try:
-        user, _, password = base64.b64decode(encoded).decode().partition(":")
-    except ValueError:
-        raise Unauthorized("no basic auth credentials") from None
-    until = store.table(Tokens).until.get(password)
-    if user != "AWS" or until is None:
-        raise Unauthorized("Your Authorization Token is invalid.")
-    if until < datetime.now(UTC):
-        raise Denied("Your authorization token has expired. Reauthenticate and try again.")
-
-
-def get_authorization_token(store: Store, call: Call) -> Answer:
-    password = secrets.token_urlsafe(64)
-    until = datetime.now(UTC) + _TOKEN_LIFE
-    with store.lock:
-        store.table(Tokens).until[password] = until
-    token = base64.b64encode(f"AWS:{password}".encode()).decode()
-    return {"authorizationData": [{"authorizationToken": token, "expiresAt": until, "proxyEndpoint": store.config.url}]}
-
-
-def create_repository(store: Store, call: Call) -> Answer:
-    answer = call.moto()
-    # What an earlier emulator left in the folder under this name is not this repository's.
-    registry(store).delete_repository(call.parameters["repositoryName"])
-    _address(store, answer["repository"])
-    return answer
-
-
-def describe_repositories(store: Store, call: Call) -> Answer:
-    answer = call.moto()
-    for repository in answer["repositories"]:
-        _address(store, repository)
-    return answer
-
-
-def delete_repository(store: Store, call: Call) -> Answer:
-    name = _require(store, call)
-    if registry(store).images(name) and not call.parameters.get("force"):
-        raise AwsError(
-            "RepositoryNotEmptyException",
-            f"The repository with name '{name}' in registry with id '{call.account}' "
-            "cannot be deleted because it still contains images",
-        )
-    answer = call.moto()
-    registry(store).delete_repository(name)
-    _address(store, answer["repository"])
-    return answer
-
-
-def put_lifecycle_policy(store: Store, call: Call) -> Answer:
-    answer = call.moto()
-    expire(store, call.parameters["repositoryName"])
-    return answer
-
-
 def describe_images(store: Store, call: Call) -> Answer:
-    name = _require(store, call)
+    name = require(store, call)
     images = _wanted(store, call, name)
-    scan = (_find(store, name) or {}).get("imageScanningConfiguration", {}).get("scanOnPush")
+    scan = (find(store, name) or {}).get("imageScanningConfiguration", {}).get("scanOnPush")
     page, token = _page(call, images, 100)
     details = [_detail(call, name, image) | ({"imageScanStatus": _NOT_SCANNED} if scan else {}) for image in page]
     return {"imageDetails": details} | token
 
 
 def list_images(store: Store, call: Call) -> Answer:
-    images = _filtered(call, registry(store).images(_require(store, call)))
+    images = _filtered(call, registry(store).images(require(store, call)))
     ids = [identity for image in images for identity in _ids(image)]
     page, token = _page(call, ids, 100)
     return {"imageIds": page} | token
 
 
 def batch_get_image(store: Store, call: Call) -> Answer:
-    name = _require(store, call)
+    name = require(store, call)
     found: list[Answer] = []
     failures: list[Answer] = []
     for wanted in call.parameters["imageIds"]:
@@ -144,7 +50,7 @@ def batch_get_image(store: Store, call: Call) -> Answer:
 
 
 def put_image(store: Store, call: Call) -> Answer:
-    name = _require(store, call)
+    name = require(store, call)
     content = call.parameters["imageManifest"].encode()
     media_type = call.parameters.get("imageManifestMediaType") or ""
     manifest = Manifest("", media_type, content)
@@ -167,7 +73,7 @@ _PUT_ERRORS = {
 
 
 def batch_delete_image(store: Store, call: Call) -> Answer:
-    name = _require(store, call)
+    name = require(store, call)
     deleted: list[Answer] = []
     failures: list[Answer] = []
     for wanted in call.parameters["imageIds"]:
@@ -182,7 +88,7 @@ def batch_delete_image(store: Store, call: Call) -> Answer:
 
 
 def batch_check_layer_availability(store: Store, call: Call) -> Answer:
-    name = _require(store, call)
+    name = require(store, call)
     layers, failures = [], []
     for digest in call.parameters["layerDigests"]:
         try:
@@ -197,7 +103,7 @@ def batch_check_layer_availability(store: Store, call: Call) -> Answer:
 
 
 def start_image_scan(store: Store, call: Call) -> Answer:
-    name = _require(store, call)
+    name = require(store, call)
     image = _one(store, call, name, call.parameters["imageId"])
     return {
         "registryId": call.account,
@@ -205,46 +111,6 @@ def start_image_scan(store: Store, call: Call) -> Answer:
         "imageId": _identity(image.digest, None),
         "imageScanStatus": _NOT_SCANNED,
     }
-
-
-def expire(store: Store, repository: str) -> None:
-    """Applies the repository's lifecycle policy now; AWS takes up to a day."""
-    region = (_find(store, repository) or {}).get("region", store.config.region)
-    client = store.clients("ecr", region)
-    try:
-        policy = client.get_lifecycle_policy(repositoryName=repository)["lifecyclePolicyText"]
-    except client.exceptions.ClientError:
-        return
-    if digests := expired(policy, registry(store).images(repository), datetime.now(UTC)):
-        registry(store).delete(repository, digests)
-
-
-def _find(store: Store, name: str) -> dict[str, Any] | None:
-    """The repository in whichever region it is: the registry has one address for all of them."""
-    for region in moto.regions("ecr"):
-        client = store.clients("ecr", region)
-        try:
-            found: dict[str, Any] = client.describe_repositories(repositoryNames=[name])["repositories"][0]
-        except client.exceptions.RepositoryNotFoundException:
-            continue
-        return found | {"region": region}
-    return None
-
-
-def _require(store: Store, call: Call) -> str:
-    name: str = call.parameters["repositoryName"]
-    found = _find(store, name)
-    if found is None or found["region"] != call.region:
-        raise AwsError(
-            "RepositoryNotFoundException",
-            f"The repository with name '{name}' does not exist in the registry with id '{call.account}'",
-        )
-    return name
-
-
-def _address(store: Store, repository: dict[str, Any]) -> None:
-    """AWS's form is <account>.dkr.ecr.<region>.amazonaws.com/<name>; this one can be pushed to from here."""
-    repository["repositoryUri"] = f"{store.config.url.partition('//')[2]}/{repository['repositoryName']}"
 
 
 def _wanted(store: Store, call: Call, name: str) -> list[Image]:
@@ -330,13 +196,8 @@ OPERATIONS: dict[str, Operation] = {
     "BatchCheckLayerAvailability": batch_check_layer_availability,
     "BatchDeleteImage": batch_delete_image,
     "BatchGetImage": batch_get_image,
-    "CreateRepository": create_repository,
-    "DeleteRepository": delete_repository,
     "DescribeImages": describe_images,
-    "DescribeRepositories": describe_repositories,
-    "GetAuthorizationToken": get_authorization_token,
     "ListImages": list_images,
     "PutImage": put_image,
-    "PutLifecyclePolicy": put_lifecycle_policy,
     "StartImageScan": start_image_scan,
 }
