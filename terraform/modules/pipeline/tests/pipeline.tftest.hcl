@@ -44,22 +44,22 @@ override_resource {
 }
 
 variables {
-  name                    = "chatbot"
-  application_name        = "chatbot"
-  artifacts               = { bucket = "chatbot-artifacts", bucket_arn = "arn:aws:s3:::chatbot-artifacts", key_arn = "arn:aws:kms:eu-west-1:123456789012:key/1" }
-  branch                  = "main"
-  build_compute_type      = "BUILD_GENERAL1_SMALL"
-  build_image             = "aws/codebuild/amazonlinux-x86_64-standard:5.0"
-  build_timeout_minutes   = 20
-  deployment_config_name  = "CodeDeployDefault.ECSAllAtOnce"
-  deployment_group_name   = "chatbot"
-  image                   = { build_args = { WITH_MODEL = "1" }, builder = "auto", context = ".", dockerfile = "Dockerfile", platform = "linux/amd64" }
-  log_retention_days      = 30
-  placeholders            = { FAMILY = "chatbot", CHATBOT_SYSTEM_PROMPT = "Say \"hi\"" }
-  registry_arn            = "arn:aws:ecr:eu-west-1:123456789012:repository/chatbot"
-  registry_name           = "chatbot"
-  registry_url            = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/chatbot"
-  task_role_arns          = ["arn:aws:iam::123456789012:role/chatbot-execution", "arn:aws:iam::123456789012:role/chatbot-task"]
+  name                   = "chatbot"
+  application_name       = "chatbot"
+  artifacts              = { bucket = "chatbot-artifacts", bucket_arn = "arn:aws:s3:::chatbot-artifacts", key_arn = "arn:aws:kms:eu-west-1:123456789012:key/1" }
+  branch                 = "main"
+  build_compute_type     = "BUILD_GENERAL1_SMALL"
+  build_image            = "aws/codebuild/amazonlinux-x86_64-standard:5.0"
+  build_timeout_minutes  = 20
+  deployment_config_name = "CodeDeployDefault.ECSAllAtOnce"
+  deployment_group_name  = "chatbot"
+  image                  = { build_args = { WITH_MODEL = "1" }, builder = "auto", context = ".", dockerfile = "Dockerfile", platform = "linux/amd64" }
+  log_retention_days     = 30
+  placeholders           = { FAMILY = "chatbot", CHATBOT_SYSTEM_PROMPT = "Say \"hi\"" }
+  registry_arn           = "arn:aws:ecr:eu-west-1:123456789012:repository/chatbot"
+  registry_name          = "chatbot"
+  registry_url           = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/chatbot"
+  task_role_arns         = ["arn:aws:iam::123456789012:role/chatbot-execution", "arn:aws:iam::123456789012:role/chatbot-task"]
 }
 
 run "a_push_is_built_and_deployed_in_turn" {
@@ -231,9 +231,9 @@ run "wrong_values_are_refused" {
   command = plan
 
   variables {
-    build_timeout_minutes   = 4
-    connection_arn          = "arn:aws:codeconnections:eu-west-1:123456789012:connection/old"
-    image                   = { build_args = { MODEL = "a; rm -rf /" }, builder = "auto", context = ".", dockerfile = "Dockerfile", platform = "linux/amd64" }
+    build_timeout_minutes = 4
+    connection_arn        = "arn:aws:codeconnections:eu-west-1:123456789012:connection/old"
+    image                 = { build_args = { MODEL = "a; rm -rf /" }, builder = "auto", context = ".", dockerfile = "Dockerfile", platform = "linux/amd64" }
   }
 
   expect_failures = [var.build_timeout_minutes, var.connection_arn, var.image]

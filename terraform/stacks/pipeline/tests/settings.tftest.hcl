@@ -53,13 +53,13 @@ run "wrong_values_are_refused" {
   command = plan
 
   variables {
-    branch                  = "-x"
-    build_compute_type      = "HUGE"
-    build_timeout_minutes   = 3
-    github_repository       = "https://github.com/acme/chatbot"
-    image                   = { platform = "windows/amd64" }
-    log_retention_days      = 8
-    name                    = "1chatbot"
+    branch                = "-x"
+    build_compute_type    = "HUGE"
+    build_timeout_minutes = 3
+    github_repository     = "https://github.com/acme/chatbot"
+    image                 = { platform = "windows/amd64" }
+    log_retention_days    = 8
+    name                  = "1chatbot"
   }
 
   expect_failures = [
