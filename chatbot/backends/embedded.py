@@ -8,8 +8,11 @@ import json
 import secrets
 import threading
 import urllib.request
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +31,19 @@ PRIMING = (
 )
 
 Message = dict[str, str]
+
+
+@dataclass
+class Slot:
+    """One llama.cpp, one thread, one answer at a time; `seen` is what its prefix cache holds."""
+
+    server: Any
+    seen: list[Message] = field(default_factory=list)
+
+    def shares(self, messages: list[Message]) -> int:
+        """How many messages from the first on it has read already."""
+        pairs = zip(self.seen, messages, strict=False)
+        return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
 
 
 def packaged_model() -> Path | None:
@@ -50,16 +66,19 @@ class Embedded:
         self.concurrency = settings.slots
         self._context = settings.context
         self._key = secrets.token_hex()
-        self._server: Any = None
+        self._slots: list[Slot] = []
+        self._free: list[Slot] = []
+        self._choosing = threading.Lock()
         self._loading = asyncio.Lock()
         self._threads = ThreadPoolExecutor(settings.slots, thread_name_prefix="slot")
 
     async def check(self) -> None:
         async with self._loading:
-            if self._server is None:
-                self._server = await asyncio.to_thread(self._load)
+            if not self._slots:
+                self._slots = await asyncio.to_thread(self._load)
+                self._free = list(self._slots)
 
-    def _load(self) -> Any:
+    def _load(self) -> list[Slot]:
         if self._file is None:
             raise Unavailable(f"the package {PACKAGE.replace('_', '-')} is not installed and MODEL_GGUF is not set")
         try:
@@ -68,10 +87,11 @@ class Embedded:
             raise Unavailable(f"xllamacpp cannot be imported: {error}") from error
         parameters = xllamacpp.CommonParams()
         parameters.model.path = str(self._file)
-        parameters.n_parallel = self.concurrency
-        parameters.n_ctx = self._context * self.concurrency
-        # One thread per slot: with as many threads as cores, one busy core stalls all of them.
-        parameters.cpuparams.n_threads = parameters.cpuparams_batch.n_threads = self.concurrency
+        # A llama.cpp per slot with one thread each (the weights are mapped once). Threads that share an answer wait
+        # for each other at every layer: one busy core, and two of them are ten times slower than one.
+        parameters.n_parallel = 1
+        parameters.n_ctx = self._context
+        parameters.cpuparams.n_threads = parameters.cpuparams_batch.n_threads = 1
         parameters.n_gpu_layers = 0
         parameters.cache_ram_mib = 64  # the default, 8 GiB, is more than the task has
         parameters.verbosity = -1
@@ -80,7 +100,7 @@ class Embedded:
         # llama.cpp opens a port on loopback whether or not it is wanted; the key closes it to others on the host.
         parameters.api_keys = [self._key]
         try:
-            return xllamacpp.Server(parameters)
+            return [Slot(xllamacpp.Server(parameters)) for _ in range(self.concurrency)]
         except RuntimeError as error:
             raise Unavailable(f"{self._file.name} cannot be loaded: {error}") from error
 
@@ -101,7 +121,8 @@ class Embedded:
         def generate() -> None:
             try:
                 body = self._request(list(turns), options)
-                self._server.handle_chat_completions(body, take)
+                with self._slot(body["messages"]) as slot:
+                    slot.server.handle_chat_completions(body, take)
                 put(None)
             except Exception as error:  # crosses the thread; raised again below
                 put(error)
@@ -114,6 +135,19 @@ class Embedded:
                 yield _piece(item)
         finally:
             stopped.set()
+
+    @contextmanager
+    def _slot(self, messages: list[Message]) -> Iterator[Slot]:
+        """The free slot that has read most of these messages; there are as many slots as threads that ask."""
+        with self._choosing:
+            slot = max(self._free, key=lambda free: free.shares(messages))
+            self._free.remove(slot)
+        slot.seen = messages
+        try:
+            yield slot
+        finally:
+            with self._choosing:
+                self._free.append(slot)
 
     def _request(self, turns: list[Turn], options: Options) -> dict[str, Any]:
         room = self._context - min(options.max_tokens, self._context // 2)
@@ -143,7 +177,9 @@ class Embedded:
 
     def _ask(self, path: str, body: dict[str, Any]) -> Any:
         headers = {"Content-Type": "application/json", "Authorization": f"Bearer {self._key}"}
-        request = urllib.request.Request(self._server.listening_address + path, json.dumps(body).encode(), headers)
+        request = urllib.request.Request(
+            self._slots[0].server.listening_address + path, json.dumps(body).encode(), headers
+        )
         with urllib.request.urlopen(request, timeout=10) as response:
             return json.load(response)
 

@@ -28,7 +28,7 @@ needs_model = pytest.mark.skipif(packaged_model() is None, reason="the package l
 
 
 def run(coroutine: Coroutine[Any, Any, Any]) -> Any:
-    return asyncio.run(asyncio.wait_for(coroutine, 60))
+    return asyncio.run(asyncio.wait_for(coroutine, 120))
 
 
 async def whole(pieces: AsyncGenerator[Piece, None]) -> list[Piece]:
@@ -126,19 +126,32 @@ def test_what_was_read_once_is_not_read_again(embedded: Embedded) -> None:
     timings = []
     for _ in range(2):
         chunks: list[dict[str, Any]] = []
-        embedded._server.handle_chat_completions(body, lambda each, to=chunks: to.append(each) or False)
+        with embedded._slot(body["messages"]) as slot:
+            slot.server.handle_chat_completions(body, lambda each, to=chunks: to.append(each) or False)
         timings.append(next(each["timings"] for each in chunks if "timings" in each))
     assert timings[1]["cache_n"] > 50 > timings[1]["prompt_n"]
 
 
 @needs_model
+def test_a_conversation_goes_on_in_the_slot_that_has_read_it(embedded: Embedded) -> None:
+    run(embedded.check())
+    first, second = [{"role": "user", "content": "apples"}], [{"role": "user", "content": "pears"}]
+    with embedded._slot(first) as apples, embedded._slot(second) as pears:
+        assert apples is not pears
+    for conversation, slot in ((second, pears), (first, apples), (second, pears)):
+        with embedded._slot([*conversation, {"role": "user", "content": "more"}]) as chosen:
+            assert chosen is slot
+
+
+@needs_model
 def test_the_port_that_llama_cpp_opens_is_closed_to_others(embedded: Embedded) -> None:
     run(embedded.check())
-    url = embedded._server.listening_address
-    assert url.startswith("http://127.0.0.1:")
-    request = urllib.request.Request(url + "/v1/chat/completions", b"{}", {"Content-Type": "application/json"})
-    with pytest.raises(urllib.error.HTTPError, match="401"):
-        urllib.request.urlopen(request, timeout=5)
+    for slot in embedded._slots:
+        url = slot.server.listening_address
+        assert url.startswith("http://127.0.0.1:")
+        request = urllib.request.Request(url + "/v1/chat/completions", b"{}", {"Content-Type": "application/json"})
+        with pytest.raises(urllib.error.HTTPError, match="401"):
+            urllib.request.urlopen(request, timeout=5)
 
 
 def test_a_model_of_ones_own_is_named_after_its_file_and_not_called_tiny(tmp_path: Path) -> None:
