@@ -139,6 +139,8 @@ class Machine:
 def _toml(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
+    if isinstance(value, dict):
+        return f"{{ {', '.join(f'{json.dumps(key)} = {_toml(inner)}' for key, inner in value.items())} }}"
     return json.dumps(value) if isinstance(value, str | list) else str(value)
 
 
