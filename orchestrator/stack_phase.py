@@ -40,7 +40,9 @@ class StackWork:
 
     def prepare(self, site: Site) -> None:
         """``init``: it depends on no other phase, so it runs ahead of the phase's turn."""
-        site.terraform.init(site.terraform.stack(self.name))
+        stack = site.terraform.stack(self.name)
+        recovery.forget_imports(stack)
+        site.terraform.init(stack)
 
     def answer(self, site: Site) -> dict[str, Any] | None:
         state = site.states.get(self.name)
@@ -129,8 +131,8 @@ class StackWork:
             # Nothing exists, so nothing can be replaced: planning and applying at once spares seconds.
             return terraform.apply(stack, listener)
         planned = terraform.plan(stack, listener)
-        if cut and recovery.adopt(site.aws, terraform, stack, planned, site.say):
-            planned = terraform.plan(stack, listener)
+        if cut:
+            planned, _ = recovery.adopt(site.aws, terraform, stack, planned, site.say)
         if planned.code == 0:
             return planned
         # A stack without its output never served anyone: what a cut run left half made may be made anew.
@@ -143,7 +145,7 @@ class StackWork:
     def plan(self, site: Site, needs: Answers, listener: Listener) -> Outcome:
         began = time.monotonic()
         stack = site.terraform.stack(self.name)
-        site.terraform.init(stack)
+        self.prepare(site)
         site.terraform.set_variables(stack, self._inputs(site, needs))
         reader = site.terraform.plan(stack, listener, keep=False)
         result = "planned" if reader.code == 2 else "unchanged"
@@ -155,12 +157,15 @@ class StackWork:
         if (state is None or not state.managed) and site.record(self.name).get("status") != "applying":
             return Outcome(self.name, "skipped", "there is nothing")
         stack = site.terraform.stack(self.name)
-        site.terraform.init(stack)
+        self.prepare(site)
         recovery.release_stale_lock(site.bucket, site.terraform, stack, site.say)
         recovery.push_errored_state(site.terraform, stack, site.say, ours=True)
         site.terraform.set_variables(stack, self._inputs(site, needs))
         if site.record(self.name).get("status") == "applying":
-            recovery.adopt(site.aws, site.terraform, stack, site.terraform.plan(stack), site.say)
+            planned, found = recovery.adopt(site.aws, site.terraform, stack, site.terraform.plan(stack), site.say)
+            if found:
+                # A destroying plan takes no imports, so what was half made is completed before it goes.
+                site.terraform.apply(stack, listener, planned=planned)
         reader = site.terraform.destroy(stack, listener)
         if self.service:
             service.deregister(site.aws, site.config.prefix)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import time
 from collections.abc import Callable
@@ -68,25 +69,39 @@ def push_errored_state(terraform: Terraform, stack: Stack, say: Say, *, ours: bo
     return True
 
 
-def adopt(aws: Aws, terraform: Terraform, stack: Stack, planned: Reader, say: Say) -> bool:
-    """Imports what the cut run created without having saved it; whether there was any.
+def adopt(aws: Aws, terraform: Terraform, stack: Stack, planned: Reader, say: Say) -> tuple[Reader, bool]:
+    """A plan that imports what the cut run created without having saved it, and whether there was any.
 
-    Each round may make more known (a route needs its table's id), so it goes on until a round finds nothing.
+    Each round may make more known (a route needs its table's id), so it goes on until a round finds nothing. The import
+    blocks lie in the stack's folder only while it is planned: the saved plan carries them. The command ``terraform
+    import`` would not do, as it cannot evaluate a ``for_each`` over resources that are not in the state yet.
     """
-    adopted: set[str] = set()
+    imports: dict[str, str] = {}
     while planned.code == 2:
-        shown = terraform.show_plan(stack)
-        found = [
-            (change["address"], identifier)
-            for change in shown.get("resource_changes", [])
-            if change["change"]["actions"] == ["create"] and change["address"] not in adopted
+        found = {
+            change["address"]: identifier
+            for change in terraform.show_plan(stack).get("resource_changes", [])
+            if change["change"]["actions"] == ["create"] and change["address"] not in imports
             if (identifier := adoption.find(aws, change["type"], change["change"].get("after") or {}))
-        ]
+        }
         if not found:
             break
-        for address, identifier in found:
-            terraform.import_(stack, address, identifier)
-            adopted.add(address)
-            say(f"{stack.name}: took {address} ({identifier}) into the state: the run before had made it")
-        planned = terraform.plan(stack)
-    return bool(adopted)
+        for address, identifier in found.items():
+            say(f"{stack.name}: takes {address} ({identifier}) into the state: the run before had made it")
+        imports |= found
+        stack.import_blocks.write_text("".join(map(_import_block, imports.items())), encoding="utf-8")
+        try:
+            planned = terraform.plan(stack)
+        finally:
+            forget_imports(stack)
+    return planned, bool(imports)
+
+
+def _import_block(entry: tuple[str, str]) -> str:
+    address, identifier = entry
+    return f"import {{\n  to = {address}\n  id = {json.dumps(identifier)}\n}}\n"
+
+
+def forget_imports(stack: Stack) -> None:
+    """Removes the import blocks; a run that was killed while it planned has left them."""
+    stack.import_blocks.unlink(missing_ok=True)

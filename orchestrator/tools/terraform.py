@@ -51,6 +51,11 @@ class Stack:
         return self.scratch / "terraform.log"
 
     @property
+    def import_blocks(self) -> Path:
+        """Where import blocks lie while an adopting plan is made."""
+        return self.folder / "adopted.generated.tf"
+
+    @property
     def errored_state(self) -> Path:
         """Where Terraform leaves a state that it could not save."""
         return self.folder / "errored.tfstate"
@@ -97,10 +102,6 @@ def apply_command(stack: Stack, *, planned: bool) -> list[str]:
 
 def destroy_command(stack: Stack) -> list[str]:
     return spell("destroy", input=False, json=flag(), auto_approve=flag(), var_file=str(stack.variables))
-
-
-def import_command(stack: Stack, address: str, identifier: str) -> list[str]:
-    return spell("import", address, identifier, input=False, no_color=flag(), var_file=str(stack.variables))
 
 
 class Terraform:
@@ -180,9 +181,6 @@ class Terraform:
             raise TerraformFailed(stack.name, "show", found, str(stack.log))
         shown: dict[str, Any] = json.loads(answer.out)
         return shown
-
-    def import_(self, stack: Stack, address: str, identifier: str) -> None:
-        self._run(stack, import_command(stack, address, identifier))
 
     def push_state(self, stack: Stack, file: Path) -> None:
         self._run(stack, spell("state push", str(file)))

@@ -49,11 +49,6 @@ def test_init_leaves_the_lock_file_alone_and_names_the_backend() -> None:
     assert {"-backend-config=bucket=b", "-backend-config=use_lockfile=true"} <= set(command)
 
 
-def test_an_import_names_its_address_as_it_is(stack: Stack) -> None:
-    command = terraform.import_command(stack, 'aws_lb_target_group.this["blue"]', "arn")
-    assert command[-2:] == ['aws_lb_target_group.this["blue"]', "arn"]
-
-
 def _event(kind: str, **content: object) -> str:
     return json.dumps({"type": kind, **content})
 
