@@ -80,13 +80,12 @@ class _Reader:
     def _parameter(self, source: str) -> str:
         name = source.partition(":parameter")[2] if source.startswith("arn:") else source
         client = self._client("ssm", source)
-        for candidate in dict.fromkeys((name, name.removeprefix("/"))):  # an ARN shows both forms of a name alike
-            try:
-                return str(client.get_parameter(Name=candidate, WithDecryption=True)["Parameter"]["Value"])
-            except client.exceptions.ParameterNotFound:
-                continue
-            except ClientError as error:
-                raise initialization(f"{_FAILED} unable to retrieve secrets from ssm: {_said(error)}") from None
+        try:  # an ARN shows both forms of a name alike
+            for candidate in dict.fromkeys((name, name.removeprefix("/"))):
+                for found in client.get_parameters(Names=[candidate], WithDecryption=True)["Parameters"]:
+                    return str(found["Value"])
+        except ClientError as error:
+            raise initialization(f"{_FAILED} unable to retrieve secrets from ssm: {_said(error)}") from None
         raise initialization(f"{_FAILED} unable to retrieve secrets from ssm: service call has been retried 1 time(s):"
                              f" invalid ssm parameters: {name}")  # fmt: skip
 

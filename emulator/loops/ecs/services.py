@@ -48,11 +48,11 @@ class Step:
 
     def _count_failures(self, fleet: Fleet) -> None:
         for task in self._tables.tasks_of(fleet, live=False):
-            if task.status == "STOPPED" and not task.counted:
+            # As soon as it fails, not when it has gone: its successor would start meanwhile.
+            if task.stop_code in _ITS_OWN_FAULT and not task.counted:
                 with self._store.lock:
                     task.counted = True
-                    if task.stop_code in _ITS_OWN_FAULT:
-                        self._punish(fleet, task)
+                    self._punish(fleet, task)
 
     def _punish(self, fleet: Fleet, task: Task) -> None:
         """The next start of the fleet waits the longer, the more tasks failed in a row."""

@@ -66,6 +66,9 @@ class World:
         ]
         self.execution_role = iam.create_role(RoleName="execution", AssumeRolePolicyDocument=TRUST)["Role"]["Arn"]
         self.task_role = iam.create_role(RoleName="task", AssumeRolePolicyDocument=TRUST)["Role"]["Arn"]
+        reads = ["logs:*", "ecr:*", "ssm:GetParameters", "secretsmanager:GetSecretValue"]
+        allowed = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": reads, "Resource": "*"}]}
+        iam.put_role_policy(RoleName="execution", PolicyName="reads", PolicyDocument=json.dumps(allowed))
         self.client("logs").create_log_group(logGroupName="/ecs/tiny")
         made = self.client("ecr").create_repository(repositoryName=self.repository)["repository"]
         self.uri = made["repositoryUri"]

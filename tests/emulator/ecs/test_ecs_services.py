@@ -205,9 +205,18 @@ def test_the_circuit_breaker_rolls_back_to_what_worked(world: World, room: bool)
 
 def test_tasks_that_cannot_start_are_tried_ever_more_slowly(world: World) -> None:
     broken = world.push(Bundle(files={"app/server.py": "raise SystemExit(1)"}), "broken")
-    world.serve(world.define(world.container(image=broken)), desiredCount=1)
-    eventually(lambda: any("unable to consistently start tasks" in event for event in world.events()), 40)
-    assert world.service()["deployments"][0]["failedTasks"] <= 5
+    started_by = world.serve(world.define(world.container(image=broken)), desiredCount=1)["deployments"][0]["id"]
+
+    def ended() -> list[dict[str, Any]]:
+        found = world.tasks(desiredStatus="STOPPED", startedBy=started_by)
+        return sorted((task for task in found if "stoppedAt" in task), key=lambda task: str(task["createdAt"]))
+
+    eventually(lambda: len(ended()) >= 4, 60)
+    first, second, third, fourth = ended()[:4]
+    assert (fourth["createdAt"] - third["stoppedAt"]).total_seconds() >= 1.9
+    assert (third["createdAt"] - second["stoppedAt"]).total_seconds() >= 0.9
+    assert first["stopCode"] == "EssentialContainerExited"
+    assert any("unable to consistently start tasks" in event for event in world.events())
     assert world.service()["deployments"][0]["rolloutState"] == "IN_PROGRESS"
 
 
