@@ -2,10 +2,10 @@
 
     python -m bench.image [--json] [--without-model]
 
-Needs a Docker engine; makes a base image of its own (tests/docker_base.py). Both images are built on the same base, from
-nothing, with dependencies cached and after a change of one line of code, and are pushed to a registry of the emulator's
-that counts bytes. Then each is started with 0.25, 0.5 and 1 vCPU until it is healthy. Ratios, not seconds, are what can
-be compared between machines.
+Needs a Docker engine; makes a base image of its own (tests/docker_base.py). The images are built on the same base from
+nothing, with nothing changed and after a change of one line of code, and are pushed to a registry of the emulator's
+that counts bytes. Then each is started with 0.25, 0.5 and 1 vCPU until it is healthy. Ratios, not seconds, are what
+can be compared between machines.
 """
 
 from __future__ import annotations
