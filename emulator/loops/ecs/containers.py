@@ -45,6 +45,7 @@ class ContainerRun:
         """Everything that can fail before the start: image, secrets, log stream."""
         resolved = secrets.resolve(self._store, self._task, self.definition, credentials)
         files = environment.from_files(self._store, self._task, self.definition, credentials)
+        secrets.check_registry(self._store, self._task, self.definition["image"], credentials)
         self._image = self._runtime.pull(self.definition["image"])
         self._log = logs.open_stream(self._store, self._task, self.definition, credentials)
         given = {pair["name"]: pair.get("value", "") for pair in self.definition.get("environment") or []}

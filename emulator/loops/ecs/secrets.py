@@ -1,4 +1,4 @@
-"""Secrets of a container: read from Secrets Manager and Parameter Store with the execution role's credentials."""
+"""What the execution role is for: secrets from Secrets Manager and Parameter Store, and access to the registry."""
 
 from __future__ import annotations
 
@@ -37,6 +37,28 @@ def _assume(store: Store, role: str) -> Credentials:
             " being passed has the proper trust relationship and permissions and that your IAM user has permissions to"
             " pass this role."
         ) from None
+
+
+def check_registry(store: Store, task: Task, image: str, credentials: Credentials) -> None:
+    """Whether the role may pull from ECR; the pull itself is the runtime's. Raises Failed as ECS words it."""
+    host, _, rest = image.partition("/")
+    if host != store.config.url.partition("//")[2]:
+        return
+    repository, _, digest = rest.partition("@")
+    repository, _, tag = repository.partition(":")
+    client = store.clients("ecr", task.region, credentials)
+    try:
+        client.get_authorization_token()
+    except ClientError as error:
+        raise initialization(f"{_FAILED} unable to retrieve ecr registry auth: service call has been retried 1 time(s):"
+                             f" {_said(error)}") from None  # fmt: skip
+    identifier = {"imageDigest": digest} if digest else {"imageTag": tag or "latest"}
+    try:
+        client.batch_get_image(repositoryName=repository, imageIds=[identifier])
+    except ClientError as error:
+        if error.response["Error"]["Code"].startswith("AccessDenied"):
+            raise Failed("CannotPullContainerError: pull image manifest has been retried 1 time(s): failed to resolve"
+                         f" ref {image}: 403 Forbidden: {_said(error)}") from None  # fmt: skip
 
 
 def resolve(store: Store, task: Task, definition: dict[str, Any], credentials: Credentials) -> dict[str, str]:

@@ -16,7 +16,7 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from tests.emulator.ecs.bundle import Bundle
-from tests.emulator.ecs.conftest import World, eventually
+from tests.emulator.ecs.conftest import TRUST, World, eventually
 
 
 def ask(world: World, arn: str, path: str = "env") -> dict[str, Any]:
@@ -358,3 +358,33 @@ def test_the_same_call_again_starts_nothing(world: World) -> None:
     assert world.run(definition, clientToken="t1") == world.run(definition, clientToken="t1")
     assert world.run(definition, clientToken="t2") not in {world.run(definition, clientToken="t1")}
     assert len(world.tasks()) == 2
+
+
+@pytest.mark.parametrize(
+    ("forbidden", "said"),
+    [
+        ("ecr:GetAuthorizationToken", "unable to retrieve ecr registry auth"),
+        ("ecr:BatchGetImage", "CannotPullContainerError: "),
+        ("secretsmanager:GetSecretValue", "unable to retrieve secret from asm"),
+        ("logs:CreateLogStream", "failed to create Cloudwatch log stream"),
+    ],
+)
+def test_what_the_execution_role_may_not_do_is_the_reason(
+    world: World, monkeypatch: pytest.MonkeyPatch, forbidden: str, said: str
+) -> None:
+    monkeypatch.setattr(world.emulator.store.config, "iam", "enforce")
+    iam, name = world.client("iam"), "without-" + forbidden.replace(":", "-")
+    role = iam.create_role(RoleName=name, AssumeRolePolicyDocument=TRUST)["Role"]["Arn"]
+    reads = ["logs:*", "ecr:*", "secretsmanager:*"]
+    statements = [
+        {"Effect": "Allow", "Action": reads, "Resource": "*"},
+        {"Effect": "Deny", "Action": forbidden, "Resource": "*"},
+    ]
+    policy = json.dumps({"Version": "2012-10-17", "Statement": statements})
+    iam.put_role_policy(RoleName=name, PolicyName="most", PolicyDocument=policy)
+    secret = world.client("secretsmanager").create_secret(Name=name, SecretString="s")["ARN"]
+    container = world.container(secrets=[{"name": "TOKEN", "valueFrom": secret}])
+    task = world.reaches(world.run(world.define(container, executionRoleArn=role)), "STOPPED")
+    assert task["stopCode"] == "TaskFailedToStart"
+    assert said in task["stoppedReason"]
+    assert "not authorized to perform" in task["stoppedReason"]
