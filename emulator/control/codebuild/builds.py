@@ -65,7 +65,7 @@ def begin(store: Store, scope: tuple[str, str], wanted: Json, given: Json, hando
         tables(store).numbers[scope, name] = number
         made = Build(
             new_build_id(name), number, scope, wanted, handoff.initiator if handoff else "test",
-            given.get("sourceVersion") or wanted.get("sourceVersion") or (handoff.revision if handoff else None),
+            _version(wanted, given, handoff),
             given.get("environmentVariablesOverride") or [], handoff, copy.deepcopy(given),
         )  # fmt: skip
         submitted = Phase("SUBMITTED", status="SUCCEEDED", ended=now())
@@ -73,6 +73,13 @@ def begin(store: Store, scope: tuple[str, str], wanted: Json, given: Json, hando
         made.log = _log(made)
         tables(store).builds[made.id] = made
     return made
+
+
+def _version(wanted: Json, given: Json, handoff: Handoff | None) -> str | None:
+    """Of a pipeline's build, the place of its source."""
+    if handoff:
+        return "arn:aws:s3:::" + "/".join(handoff.sources[handoff.primary])
+    return given.get("sourceVersion") or wanted.get("sourceVersion")
 
 
 def _overridden(found: Json, given: Json) -> Json:
@@ -161,7 +168,7 @@ def _batch_get(store: Store, call: Call) -> Answer:
 def _list(store: Store, call: Call) -> Answer:
     """Newest first, unless sortOrder says otherwise."""
     found = [
-        each.id for each in tables(store).builds.values()
+        each.id for each in list(tables(store).builds.values())
         if each.scope == (call.account, call.region)
         and call.parameters.get("projectName") in (None, each.project["name"])
     ]  # fmt: skip

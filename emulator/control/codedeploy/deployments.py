@@ -76,7 +76,7 @@ def _credentials(store: Store, settings: Json) -> Any:
 
 
 def _none_runs(store: Store, found: Group, made: Deployment) -> None:
-    for other in tables(store).deployments.values():
+    for other in list(tables(store).deployments.values()):
         same = (other.scope, other.application, other.group_name) == (made.scope, made.application, found.name)
         if same and not other.over:
             raise AwsError(
@@ -136,7 +136,7 @@ def _overview(of: Deployment) -> Json:
 def _list(store: Store, call: Call) -> Answer:
     """Newest first, as AWS lists them."""
     given = call.parameters
-    found = [each for each in tables(store).deployments.values() if each.scope == scope(call)]
+    found = [each for each in list(tables(store).deployments.values()) if each.scope == scope(call)]
     if given.get("applicationName"):
         app: Application = application(store, call)
         found = [each for each in found if each.application == app.name]

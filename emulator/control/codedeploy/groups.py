@@ -257,7 +257,7 @@ def _summary(deployment: Deployment) -> Json:
 
 def _of_group(store: Store, call: Call, app: str, name: str) -> list[Deployment]:
     return [
-        each for each in tables(store).deployments.values()
+        each for each in list(tables(store).deployments.values())
         if each.scope == scope(call) and (each.application, each.group_name) == (app, name)
     ]  # fmt: skip
 

@@ -57,7 +57,7 @@ def _start(store: Store, call: Call) -> Answer:
     with store.change():
         if token and token in found.tokens:
             return {"pipelineExecutionId": found.tokens[token]}
-        if sum(not each.over for each in found.executions.values()) >= _AT_ONCE:
+        if sum(not each.over for each in list(found.executions.values())) >= _AT_ONCE:
             raise AwsError(
                 "ConcurrentPipelineExecutionsLimitExceededException",
                 f"The pipeline {found.name} has {_AT_ONCE} executions in progress",

@@ -46,7 +46,9 @@ def _stage_state(found: Pipeline, declared: Json) -> Json:
         ],
     }  # fmt: skip
     waiting = [
-        each for each in found.executions.values() if not each.over and each.waiting and each.stage["name"] == name
+        each
+        for each in list(found.executions.values())
+        if not each.over and each.waiting and each.stage["name"] == name
     ]
     if waiting:
         state["inboundExecutions"] = [
@@ -68,7 +70,7 @@ def _latest_run(found: Pipeline, current: StageRun | None, stage_name: str, acti
     """Of the execution that is in the stage, or was; else the last one that this action ever had."""
     if current and action in current.actions:
         return current.actions[action]
-    for each in reversed(found.executions.values()):
+    for each in reversed(list(found.executions.values())):
         for run in reversed(each.runs):
             if (run.stage, run.name) == (stage_name, action):
                 return run
@@ -154,7 +156,7 @@ def _approve(store: Store, call: Call) -> Answer:
             )
         run = next(
             (
-                run for each in found.executions.values() for run in each.runs
+                run for each in list(found.executions.values()) for run in each.runs
                 if run.stage == declared["name"] and run.name == name and run.token == call.parameters["token"]
             ),
             None,

@@ -12,7 +12,7 @@ from emulator.state.store import Store
 
 def reconcile(store: Store) -> None:
     with store.lock:
-        queued = [each for each in tables(store).builds.values() if not each.running and not each.over]
+        queued = [each for each in list(tables(store).builds.values()) if not each.running and not each.over]
         for build in queued:
             build.running = True
     for build in queued:

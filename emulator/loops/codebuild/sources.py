@@ -28,7 +28,7 @@ def download(store: Store, build: Build, s3: Any, folder: Path) -> dict[str, Pat
             identifier = "" if name == build.handoff.primary else name
             places[identifier] = folder / "src" if not identifier else folder / f"src-{name}"
             _unzip(s3, bucket, key, places[identifier])
-        build.resolved = build.source_version
+        build.resolved = build.handoff.revision
         return places
     build.resolved = _fetch(store, build.project["source"], build.source_version, s3, places[""])
     versions = {each["sourceIdentifier"]: each["sourceVersion"] for each in build.project["secondarySourceVersions"]}

@@ -38,7 +38,7 @@ class Runs:
 def reconcile(store: Store) -> None:
     """One step of every deployment that is due."""
     with store.lock:
-        unfinished = [each for each in tables(store).deployments.values() if not each.over]
+        unfinished = [each for each in list(tables(store).deployments.values()) if not each.over]
     runs = store.table(Runs).by_id
     for deployment in unfinished:
         run = runs.get(deployment.id)

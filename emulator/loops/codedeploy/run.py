@@ -9,6 +9,7 @@ from typing import Any
 from emulator.control import roles
 from emulator.control.codedeploy.groups import PRINCIPAL
 from emulator.control.codedeploy.tables import Colour, Deployment, Json, now
+from emulator.state.clients import Credentials
 from emulator.state.store import Store
 
 # A lifecycle as prose: each yield is the number of seconds after which it wants to go on.
@@ -37,11 +38,13 @@ class Run:
         self.due = 0.0
         self.alarms_due = 0.0
         self._known: dict[str, Json] = {}
+        self._credentials: Credentials | None = None
 
     def client(self, service: str) -> Any:
-        """A client with the credentials of the deployment group's service role."""
-        credentials = roles.assume(self.store, self.deployment.group["serviceRoleArn"], PRINCIPAL)
-        return self.store.clients(service, self.deployment.scope[1], credentials)
+        """A client with the credentials of the deployment group's service role, assumed once."""
+        if self._credentials is None:
+            self._credentials = roles.assume(self.store, self.deployment.group["serviceRoleArn"], PRINCIPAL)
+        return self.store.clients(service, self.deployment.scope[1], self._credentials)
 
     @contextmanager
     def change(self) -> Iterator[Deployment]:
@@ -93,7 +96,7 @@ class Run:
         with self.store.lock:
             for arn, colour in colours.items():
                 task_set = found.get(arn)
-                colour.status = ("PRIMARY" if is_primary(task_set) else "ACTIVE") if task_set else "DELETED"
+                colour.status = task_set["status"] if task_set else "DELETED"
                 colour.counts = counts(task_set or {})
         return {colours[arn].label: each for arn, each in found.items() if arn in colours}
 

@@ -15,7 +15,7 @@ def reconcile(store: Store) -> None:
     for pipeline in known:
         supersede(store, pipeline)
         with store.lock:
-            unfinished = [each for each in pipeline.executions.values() if not each.over]
+            unfinished = [each for each in list(pipeline.executions.values()) if not each.over]
         for execution in unfinished:
             step(store, pipeline, execution)
 

@@ -15,6 +15,7 @@ from botocore.exceptions import ClientError
 from emulator.control import roles
 from emulator.control.codepipeline.structure import PRINCIPAL
 from emulator.control.codepipeline.tables import ActionRun, Execution
+from emulator.state.clients import Credentials
 from emulator.state.store import Store
 
 # An action as prose: each yield is the number of seconds after which it wants to go on.
@@ -34,6 +35,7 @@ class ActionFailed(Exception):
 class Action:
     def __init__(self, store: Store, execution: Execution, run: ActionRun) -> None:
         self.store, self.execution, self.run = store, execution, run
+        self._credentials: Credentials | None = None
         self.configuration = resolved(run.declaration["configuration"], execution)
         run.configuration = self.configuration
         for artifact in run.declaration["inputArtifacts"]:
@@ -47,10 +49,10 @@ class Action:
         """A client with the credentials of the action's own role, or of the pipeline's."""
         role = self.run.declaration.get("roleArn") or self.execution.declaration["roleArn"]
         try:
-            credentials = roles.assume(self.store, role, PRINCIPAL)
+            self._credentials = self._credentials or roles.assume(self.store, role, PRINCIPAL)
         except roles.RoleRefused as error:
             raise ActionFailed("PermissionError", f"CodePipeline cannot assume the role {role}: {error}") from error
-        return self.store.clients(service, self.region, credentials)
+        return self.store.clients(service, self.region, self._credentials)
 
     # Artifacts
 

@@ -39,7 +39,7 @@ def _may_enter(pipeline: Pipeline, execution: Execution) -> bool:
             return False
     if execution.mode == "PARALLEL":
         return True
-    others = [each for each in pipeline.executions.values() if each is not execution and not each.over]
+    others = [each for each in list(pipeline.executions.values()) if each is not execution and not each.over]
     here = [each for each in others if each.stage["name"] == name]
     if any(not each.waiting for each in here):
         return False
@@ -51,7 +51,7 @@ def supersede(store: Store, pipeline: Pipeline) -> None:
     """Where executions supersede each other, only the newest of those that wait before a stage is left."""
     for stage in pipeline.declaration["stages"]:
         waiting = [
-            each for each in pipeline.executions.values()
+            each for each in list(pipeline.executions.values())
             if not each.over and each.waiting and each.mode == "SUPERSEDED" and each.stage["name"] == stage["name"]
         ]  # fmt: skip
         waiting.sort(key=lambda each: each.started)
@@ -118,7 +118,7 @@ def _failed(store: Store, pipeline: Pipeline, execution: Execution, run: StageRu
 def _roll_back(store: Store, pipeline: Pipeline, failed: Execution, stage: str) -> None:
     """To the last execution that succeeded in the stage; without one there is nothing to go back to."""
     good = [
-        each for each in pipeline.executions.values()
+        each for each in list(pipeline.executions.values())
         if each is not failed and stage in each.stages and each.stages[stage].status == "Succeeded"
     ]  # fmt: skip
     if good:

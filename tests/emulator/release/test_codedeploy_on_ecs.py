@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import threading
 import time
 import urllib.error
@@ -16,6 +17,7 @@ import pytest
 from tests.emulator.ecs.bundle import Bundle
 from tests.emulator.ecs.conftest import World, eventually, shared_world, world
 from tests.emulator.release.house import Json
+from tests.emulator.release.test_codepipeline_s3 import aws
 
 __all__ = ["shared_world", "world"]  # fixtures
 
@@ -205,3 +207,14 @@ def test_a_canary_gets_its_tenth_and_a_stop_takes_it_back(site: Site, monkeypatc
         site.finished(info["rollbackInfo"]["rollbackDeploymentId"])
         eventually(lambda: len(site.world.service()["taskSets"]) == 1, 30)
     assert traffic.failures == [] and who(site.port) == "one"
+
+
+@pytest.mark.skipif(not shutil.which("aws"), reason="needs AWS's command line")
+def test_aws_s_command_line_waits_for_a_deployment(site: Site) -> None:
+    deployment = site.deploy(site.define("two"))
+    assert aws(site.world.emulator, "deploy", "wait", "deployment-successful", "--deployment-id", deployment) is None
+    named = ("--deployment-id", deployment)
+    (target,) = aws(site.world.emulator, "deploy", "list-deployment-targets", *named)["targetIds"]
+    found = aws(site.world.emulator, "deploy", "get-deployment-target", *named, "--target-id", target)
+    events = found["deploymentTarget"]["ecsTarget"]["lifecycleEvents"]
+    assert {each["status"] for each in events} == {"Succeeded"} and len(events) == 8
