@@ -117,6 +117,7 @@ def test_a_resource_that_a_cut_run_had_made_is_adopted_and_not_doubled(work: Sta
     site.put_record("ecr", {"status": "applying"})
     assert _apply(work, site) == "applied"
     assert any("aws_ecr_repository.this" in line and "into the state" in line for line in said.lines)
+    assert not site.terraform.stack("ecr").import_blocks.exists()
     assert _repositories(site) == [site.config.prefix]
 
 
@@ -247,3 +248,10 @@ def test_broken_hcl_is_shown_with_its_line_and_touches_nothing(work: StackWork, 
     with pytest.raises(TerraformFailed, match=r"main\.tf line \d+"):
         _apply(work, site)
     assert _repositories(site) == []
+
+
+def test_import_blocks_that_a_killed_run_left_are_removed_first(work: StackWork, site: Site) -> None:
+    left = site.terraform.stack("ecr").import_blocks
+    left.write_text('import {\n  to = aws_ecr_repository.gone\n  id = "gone"\n}\n')
+    assert _apply(work, site) == "applied"
+    assert not left.exists()
