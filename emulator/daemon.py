@@ -18,7 +18,7 @@ from typing import Any
 from emulator.state import guardian, sockets
 
 _START = 60.0  # seconds until it must answer
-_STOP = 25.0  # seconds after SIGTERM until SIGKILL; tasks have ten of them
+_STOP = 40.0  # seconds after SIGTERM until SIGKILL; tasks have ten of them
 
 
 class DaemonError(Exception):

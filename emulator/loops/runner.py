@@ -12,6 +12,8 @@ from emulator.state.store import Store
 
 log = logging.getLogger("emulator.loops")
 
+_PATIENCE = 5.0  # seconds in which all steps may end when the emulator stops
+
 
 @dataclass(frozen=True)
 class Loop:
@@ -39,8 +41,9 @@ class Runner:
     def close(self) -> None:
         self._closing = True
         self._store.changed()
+        deadline = time.monotonic() + _PATIENCE
         for thread in self._threads:
-            thread.join(5)
+            thread.join(max(0.0, deadline - time.monotonic()))
 
     def _run(self, loop: Loop) -> None:
         seen = 0

@@ -45,7 +45,7 @@ class EmulatorProcess:
     def run(self, *argv: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         environ = {**os.environ, "EMULATOR_FOLDER": str(self.folder), "EMULATOR_PORT": str(self.port)}
         command = [sys.executable, "-m", "emulator", *argv]
-        done = subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True, timeout=90, check=False)
+        done = subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True, timeout=120, check=False)
         assert not check or done.returncode == 0, done.stdout + done.stderr
         return done
 
