@@ -108,7 +108,9 @@ def ecr(action: Action) -> Steps:
     try:
         image = {"imageDigest": given} if given else {"imageTag": tag}
         (found,) = client.describe_images(repositoryName=name, imageIds=[image])["imageDetails"]
-        (repository,) = client.describe_repositories(repositoryNames=[name])["repositories"]
+        # The registry's address is the emulator's own knowledge: AWS asks the role for ecr:DescribeImages alone.
+        registry = action.store.clients("ecr", action.region)
+        (repository,) = registry.describe_repositories(repositoryNames=[name])["repositories"]
     except ClientError as error:
         raise ActionFailed("JobFailed", f"The image {name}:{tag} could not be found: {error}") from error
     uri = f"{repository['repositoryUri']}@{found['imageDigest']}"
