@@ -29,17 +29,28 @@ pytestmark = [pytest.mark.docker, pytest.mark.slow]
 
 
 class Engine:
-    """`dockerd` with folders, a socket and a containerd of its own, and nothing of it in the machine's firewall."""
+    """`dockerd` with folders, a socket, a bridge and a containerd of its own, and nothing of it in the firewall."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.host = f"unix://{folder}/docker.sock"
+        # Without a bridge of its own it would take docker0 away, which may be another engine's.
+        self._bridge = f"engine{os.getpid()}"
         self._process: subprocess.Popen[bytes] | None = None
+
+    def prepare(self) -> None:
+        _ip("link", "add", self._bridge, "type", "bridge")
+        _ip("address", "add", "172.31.213.1/24", "dev", self._bridge)
+
+    def remove(self) -> None:
+        self.stop()
+        _ip("link", "delete", self._bridge)
+        shutil.rmtree(self.folder, ignore_errors=True)
 
     def start(self) -> None:
         options = {"data-root": "data", "exec-root": "run", "pidfile": "pid"}
         flags = [f"--{name}={self.folder / place}" for name, place in options.items()]
-        flags += [f"--host={self.host}", "--bridge=none", "--iptables=false", "--ip-masq=false"]
+        flags += [f"--host={self.host}", f"--bridge={self._bridge}", "--iptables=false", "--ip-masq=false"]
         log = (self.folder / "log").open("ab")
         self._process = subprocess.Popen(["dockerd", *flags], stdout=log, stderr=log, start_new_session=True)
         until(self.answers, 60, "the engine answers")
@@ -55,22 +66,28 @@ class Engine:
             self._process = None
 
 
+def _ip(*arguments: str) -> None:
+    subprocess.run(["ip", *arguments], check=True, capture_output=True, timeout=30)
+
+
 @pytest.fixture
 def own_engine(monkeypatch: pytest.MonkeyPatch) -> Iterator[Engine]:
     if shutil.which("dockerd") is None or os.geteuid():
         pytest.skip("no dockerd that this user may start")
+    if shutil.which("ip") is None:
+        pytest.skip("iproute2 is not installed")
     if BUSYBOX is None:
         pytest.skip("no static busybox to make an image of")
     # A socket's path has room for 107 characters; pytest's own folders are too deep.
     folder = Path(tempfile.mkdtemp(prefix="engine-"))
     found = Engine(folder)
+    found.prepare()
     try:
         found.start()
         monkeypatch.setenv("DOCKER_HOST", found.host)
         yield found
     finally:
-        found.stop()
-        shutil.rmtree(folder, ignore_errors=True)
+        found.remove()
 
 
 @pytest.fixture

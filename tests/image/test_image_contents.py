@@ -28,7 +28,7 @@ UNWANTED = re.compile(
     re.VERBOSE,
 )
 SECRET = re.compile(
-    rb"hf_[A-Za-z0-9]{34}|(?:AKIA|ASIA)[A-Z2-7]{16}|gh[pousr]_[A-Za-z0-9]{36}|xox[abpr]-[0-9A-Za-z-]{20}"
+    rb"\bhf_[A-Za-z]{34}\b|(?:AKIA|ASIA)[A-Z2-7]{16}|gh[pousr]_[A-Za-z0-9]{36}|xox[abpr]-[0-9A-Za-z-]{20}"
     rb"|-----BEGIN (?:RSA |EC |OPENSSH |DSA )?PRIVATE KEY-----\s+[A-Za-z0-9+/=]{40}"
     rb"|(?i:aws_secret_access_key|password|api_key)\s*=\s*[\"'](?!your)[^\"'\s{}<>%]{16,}[\"']"
 )
