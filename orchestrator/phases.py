@@ -2,8 +2,9 @@
 
 ::
 
-    network ─────────────────────────┐
-    ecr ──► image ───────────────────┴─► ecs ──► pipeline
+    network ─────────────────┐
+    ecr ──► image ───────────┴─► ecs ──┐
+    artifacts ─────────────────────────┴─► pipeline
 """
 
 from __future__ import annotations
@@ -60,10 +61,11 @@ PHASES: tuple[Phase, ...] = (
             "ecs", reads=("taskdef.json", "appspec.yaml"), hook="terraform/modules/deployment/hook", service=True
         ),
     ),
+    Phase("artifacts", (), "what releases pass from stage to stage: bucket and key", StackWork("artifacts")),
     Phase(
         "pipeline",
-        ("ecr", "ecs"),
-        "source, artifact bucket, build project, pipeline, event rule and their roles",
+        ("artifacts", "ecr", "ecs"),
+        "source, build project, pipeline, event rule and their roles",
         StackWork("pipeline", settings=("image",)),
     ),
 )

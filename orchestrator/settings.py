@@ -1,7 +1,7 @@
 # ruff: noqa: E501 (a row of the table is a line)
 """The one table of settings: table, key, type, default, help, and what a value must satisfy.
 
-A key of ``[network]``, ``[ecr]``, ``[ecs]`` or ``[pipeline]`` is a variable of the stack of that name with the same
+A key of ``[network]``, ``[ecr]``, ``[ecs]``, ``[artifacts]`` or ``[pipeline]`` is a variable of the stack of that name with the same
 default; a test compares the two. The checks repeat the variables' validations where a mistake would otherwise be seen
 only after Terraform has started.
 """
@@ -163,14 +163,15 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("ecs", "stop_timeout", int, 60, "Seconds between SIGTERM and SIGKILL of a container.", between(2, 120)),
     Setting("ecs", "termination_wait_minutes", int, 5, "Minutes that blue stays after all traffic moved.", between(0, 2880)),
 
+    Setting("artifacts", "force_destroy", bool, False, "Let destroy delete the artifact bucket with its contents; must have been applied before."),
+    Setting("artifacts", "retention_days", int, 30, "Days that the pipeline's artifacts are kept.", between(1, 36500)),
+
     Setting("pipeline", "approval", bool, False, "Ask a person between Build and Deploy."),
-    Setting("pipeline", "artifact_retention_days", int, 30, "Days that the pipeline's artifacts are kept.", between(1, 36500)),
     Setting("pipeline", "branch", str, "main", "Branch whose pushes are released.", like(r"[A-Za-z0-9][A-Za-z0-9._/-]*", "the name of a git branch")),
     Setting("pipeline", "build_compute_type", str, SIZES[0], "Size of the machine that builds.", one_of(*SIZES)),
     Setting("pipeline", "build_image", str, "aws/codebuild/amazonlinux-x86_64-standard:5.0", "Image that the build runs in."),
     Setting("pipeline", "build_timeout_minutes", int, 20, "Minutes after which a build is stopped.", between(5, 2160)),
     Setting("pipeline", "connection_arn", str, None, "Connection to GitHub, already accepted.", like(r"arn:[a-z-]+:(codestar-connections|codeconnections):[a-z0-9-]+:\d{12}:connection/.+", "arn:aws:codeconnections:REGION:ACCOUNT:connection/ID")),
-    Setting("pipeline", "force_destroy", bool, False, "Let destroy delete the artifact bucket with its contents; must have been applied before."),
     Setting("pipeline", "github_repository", str, None, "OWNER/REPOSITORY on GitHub; unset: a CodeCommit repository.", like(r"[A-Za-z0-9-]+/[A-Za-z0-9._-]+", "OWNER/REPOSITORY")),
     Setting("pipeline", "log_retention_days", int, 30, "Days that the build log is kept.", LOG_DAYS),
 )

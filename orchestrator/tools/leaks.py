@@ -38,7 +38,7 @@ def unwilling(aws: Aws, states: Iterable[State | None]) -> list[tuple[str, str]]
         elif kind == "aws_s3_bucket" and not values.get("force_destroy"):
             name = values["bucket"]
             if _any(aws.client("s3"), "list_object_versions", "Versions", Bucket=name):
-                found.append((f"bucket {name}", "pipeline.force_destroy"))
+                found.append((f"bucket {name}", "artifacts.force_destroy"))
     return found
 
 

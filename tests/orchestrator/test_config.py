@@ -13,9 +13,9 @@ from orchestrator.config import CHECKOUT, is_loopback
 from orchestrator.errors import BadSetting, Refused
 from orchestrator.settings import SETTINGS, find
 
-STACKS = ("network", "ecr", "ecs", "pipeline")
+STACKS = ("network", "ecr", "ecs", "artifacts", "pipeline")
 # What every stack gets beside its own table: names, the answers of its needs, and what the orchestrator makes.
-GIVEN = {"name", "region", "tags", "network", "ecr", "image", "ecs", "hook_package", "state_bucket"}  # fmt: skip
+GIVEN = {"artifacts", "name", "region", "tags", "network", "ecr", "image", "ecs", "artifacts", "hook_package", "state_bucket"}  # fmt: skip
 
 
 def _plain(value: Any) -> Any:

@@ -4,7 +4,6 @@ output "bucket" {
 
   # Nothing is stored before it would be private, encrypted and versioned.
   depends_on = [
-    aws_s3_bucket_policy.this,
     aws_s3_bucket_public_access_block.this,
     aws_s3_bucket_server_side_encryption_configuration.this,
     aws_s3_bucket_versioning.this,

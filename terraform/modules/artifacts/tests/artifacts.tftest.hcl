@@ -6,10 +6,6 @@ mock_provider "aws" {
   mock_data "aws_region" {
     defaults = { name = "eu-west-1" }
   }
-
-  mock_data "aws_iam_policy_document" {
-    defaults = { json = "{}" }
-  }
 }
 
 override_resource {
@@ -32,11 +28,6 @@ run "artifacts_are_private" {
   assert {
     condition     = alltrue([aws_s3_bucket_public_access_block.this.block_public_acls, aws_s3_bucket_public_access_block.this.block_public_policy, aws_s3_bucket_public_access_block.this.ignore_public_acls, aws_s3_bucket_public_access_block.this.restrict_public_buckets])
     error_message = "The bucket can be made public."
-  }
-
-  assert {
-    condition     = data.aws_iam_policy_document.this.statement[0].effect == "Deny" && one(data.aws_iam_policy_document.this.statement[0].condition).variable == "aws:SecureTransport"
-    error_message = "The bucket can be read over plain HTTP."
   }
 }
 
