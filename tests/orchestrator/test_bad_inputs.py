@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator import phases
 from orchestrator.config import CHECKOUT
 
 LOCAL = """
@@ -193,4 +194,4 @@ def test_json_is_alone_on_standard_output_for_an_error_too(bad_root: Path) -> No
 def test_json_is_alone_on_standard_output_for_a_result(bad_root: Path, endpoint: str) -> None:
     (bad_root / "environments/local.toml").write_text(f'[environment]\nendpoint_url = "{endpoint}"\nname = "alone"\n')
     done = orchestrate(bad_root, "plan", "--json")
-    assert json.loads(done.stdout)["changed"] == ["network", "ecr", "image", "ecs", "pipeline"]
+    assert json.loads(done.stdout)["changed"] == phases.names()

@@ -15,7 +15,7 @@ from orchestrator.settings import SETTINGS, find
 
 STACKS = ("network", "ecr", "ecs", "artifacts", "pipeline")
 # What every stack gets beside its own table: names, the answers of its needs, and what the orchestrator makes.
-GIVEN = {"name", "region", "tags", "network", "ecr", "image", "ecs", "artifacts", "hook_package", "state_bucket"}  # fmt: skip
+GIVEN = {"name", "region", "tags", "network", "ecr", "image", "ecs", "artifacts", "hook_package", "state_bucket"}
 
 
 def _plain(value: Any) -> Any:

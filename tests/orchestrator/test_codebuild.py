@@ -1,0 +1,111 @@
+"""A build elsewhere: what is sent, which build is followed, and what is said of one that fails."""
+
+from __future__ import annotations
+
+import io
+import subprocess
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from orchestrator.errors import BadDocument, ImageFailed, Refused
+from orchestrator.tools import archive, codebuild, image
+
+PLACE = codebuild.Place("chatbot-image", "bucket", "aws/codebuild/standard:7.0", "BUILD_GENERAL1_SMALL")
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    (tmp_path / "app").mkdir()
+    (tmp_path / "app/run.sh").write_text("#!/bin/sh\n")
+    (tmp_path / "app/run.sh").chmod(0o755)
+    (tmp_path / "Dockerfile").write_text('FROM a\nCOPY app /app\nENTRYPOINT ["/app/run.sh"]\n')
+    for argv in (["init", "-q"], ["add", "-A"]):
+        subprocess.run(["git", *argv], cwd=tmp_path, check=True)
+    (tmp_path / ".env").write_text("HF_TOKEN=secret\n")
+    return tmp_path
+
+
+class FakeAws:
+    """CodeBuild and its log: the builds that it knows, each moved on by one answer per question."""
+
+    def __init__(self, *states: dict[str, Any]) -> None:
+        self._states = list(states)
+        self._told = 0
+
+    def client(self, _: str) -> FakeAws:
+        return self
+
+    def list_builds_for_project(self, **_: Any) -> dict[str, Any]:
+        return {"ids": ["chatbot-image:1"]}
+
+    def batch_get_builds(self, **_: Any) -> dict[str, Any]:
+        return {"builds": [self._states.pop(0) if len(self._states) > 1 else self._states[0]]}
+
+    def get_log_events(self, nextToken: str = "", **_: Any) -> dict[str, Any]:
+        if not self._told:
+            self._told = 1
+            raise ClientError({"Error": {"Code": "ResourceNotFoundException"}}, "GetLogEvents")
+        fresh = [] if nextToken == "end" else [{"message": "Step 1\n"}, {"message": "no space left\n"}]
+        return {"events": fresh, "nextForwardToken": "end"}
+
+
+def build(status: str, *, complete: bool, location: str = "bucket/sources/1.zip") -> dict[str, Any]:
+    failed = {"phaseType": "BUILD", "phaseStatus": "FAILED", "contexts": [{"message": "exit status 1"}]}
+    return {
+        "id": "chatbot-image:1", "buildStatus": status, "buildComplete": complete, "source": {"location": location},
+        "phases": [failed] if status == "FAILED" else [],
+        "logs": {"groupName": "/codebuild/chatbot-image", "streamName": "1", "deepLink": "https://console/1"},
+    }  # fmt: skip
+
+
+def test_what_is_sent_is_what_git_tracks_the_same_bytes_every_time(root: Path) -> None:
+    first = archive.source(root)
+    (root / "app/run.sh").touch()
+    assert archive.source(root) == first
+    with zipfile.ZipFile(io.BytesIO(first)) as sent:
+        assert sent.namelist() == ["Dockerfile", "app/run.sh"]
+        assert sent.getinfo("app/run.sh").external_attr >> 16 == 0o755
+
+
+def test_a_folder_without_git_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(Refused, match="git knows no file"):
+        archive.source(tmp_path)
+
+
+def test_the_log_is_told_once_line_by_line_from_before_it_exists(root: Path) -> None:
+    said: list[str] = []
+    aws = FakeAws(*[build("IN_PROGRESS", complete=False)] * 3, build("SUCCEEDED", complete=True))
+    codebuild._follow(aws, "chatbot-image:1", said.append, pause=0)  # type: ignore[arg-type]
+    assert said == ["Step 1", "no space left"]
+
+
+def test_a_failed_build_says_where_why_and_what_it_said_last() -> None:
+    aws = FakeAws(build("IN_PROGRESS", complete=False), build("FAILED", complete=True))
+    with pytest.raises(ImageFailed) as failed:
+        codebuild._follow(aws, "chatbot-image:1", lambda _: None, pause=0)  # type: ignore[arg-type]
+    for part in ("ended FAILED in BUILD", "exit status 1", "no space left", "https://console/1"):
+        assert part in str(failed.value)
+
+
+def test_a_build_of_the_same_source_that_still_runs_is_followed_instead_of_started_again() -> None:
+    running = build("IN_PROGRESS", complete=False)
+    assert codebuild._running(FakeAws(running), PLACE, "bucket/sources/1.zip") == running
+    assert codebuild._running(FakeAws(running), PLACE, "bucket/sources/2.zip") is None
+    assert codebuild._running(FakeAws(build("FAILED", complete=True)), PLACE, "bucket/sources/1.zip") is None
+
+
+def test_the_request_carries_the_settings_and_the_platforms_machine(root: Path) -> None:
+    source = image.Source(
+        root, platform="linux/arm64", arguments={"A": "1"}, commit="abc", committed="2026-01-02T03:04:05Z"
+    )
+    request = codebuild._request(PLACE, root, source, "bucket/sources/1.zip", "host/chatbot")
+    assert (request["sourceTypeOverride"], request["environmentTypeOverride"]) == ("S3", "ARM_CONTAINER")
+    variables = {each["name"]: each["value"] for each in request["environmentVariablesOverride"]}
+    assert variables["IMAGE_BUILD_ARGS"] == "--build-arg A=1"
+    assert (variables["IMAGE_REVISION"], variables["IMAGE_CREATED"]) == ("abc", "2026-01-02T03:04:05Z")
+    with pytest.raises(BadDocument, match="lies outside"):
+        codebuild._request(PLACE, root / "app", source, "bucket/sources/1.zip", "host/chatbot")
