@@ -28,8 +28,8 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
 
 @pytest.fixture
 def house(store: Store, monkeypatch: pytest.MonkeyPatch) -> Iterator[House]:
-    """With a minute of 10 ms."""
-    monkeypatch.setenv("EMULATOR_TIME_SCALE", "6000")
+    """With a minute of a tenth of a second: the hour of a hook is six."""
+    monkeypatch.setenv("EMULATOR_TIME_SCALE", "600")
     ecs = FakeEcs()
     monkeypatch.setitem(SERVICES, "ecs", ecs.operations())
     monkeypatch.delitem(SERVICES, "elbv2", raising=False)

@@ -62,10 +62,7 @@ def test_a_shift_keeps_the_listener_s_own_stickiness(house: House) -> None:
         ("Half", [50, 100]),
     ],
 )
-def test_traffic_shifts_as_the_configuration_says(
-    house: House, monkeypatch: pytest.MonkeyPatch, config: str, steps: list[int]
-) -> None:
-    monkeypatch.setenv("EMULATOR_TIME_SCALE", "600")
+def test_traffic_shifts_as_the_configuration_says(house: House, config: str, steps: list[int]) -> None:
     linear = {"type": "TimeBasedLinear", "timeBasedLinear": {"linearPercentage": 50, "linearInterval": 1}}
     house.codedeploy.create_deployment_config(
         deploymentConfigName="Half", computePlatform="ECS", trafficRoutingConfig=linear
