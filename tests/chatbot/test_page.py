@@ -20,7 +20,7 @@ from tests.chatbot.conftest import App
 from tests.chatbot.fake_openai import FakeOpenAI
 
 pytestmark = pytest.mark.browser
-expect.set_options(timeout=20_000)
+expect.set_options(timeout=30_000)
 DEPLOYED = os.environ.get("CHATBOT_URL", "").rstrip("/")
 local_only = pytest.mark.skipif(bool(DEPLOYED), reason="needs a model's server that misbehaves on demand")
 CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
@@ -59,7 +59,7 @@ def context(browser: Browser) -> Iterator[BrowserContext]:
     context = browser.new_context(
         viewport={"width": 1280, "height": 800}, permissions=["clipboard-read", "clipboard-write"]
     )
-    context.set_default_timeout(30_000)
+    context.set_default_timeout(60_000)
     yield context
     context.close()
 
@@ -85,7 +85,7 @@ def page(opened: Callable[..., Page]) -> Page:
 
 
 def ready(page: Page) -> None:
-    expect(page.get_by_role("textbox", name="Message")).to_be_visible()
+    expect(page.get_by_role("textbox", name="Message")).to_be_visible(timeout=60_000)
     page.wait_for_function("['idle', 'failed'].includes(document.body.dataset.state)")
 
 
