@@ -122,6 +122,8 @@ class DockerRuntime:
             "read_only": spec.read_only,
             "tmpfs": {path: f"size={size}m" for path, size in spec.tmpfs},
             "init": spec.init,
+            # ECS knows only the health check of the task definition, and runs that one itself.
+            "healthcheck": {"test": ["NONE"]},
             "ulimits": [{"Name": name, "Soft": soft, "Hard": hard} for name, soft, hard in spec.ulimits],
             "volumes": [
                 f"ecs-{spec.task[:12]}-{volume}:{path}:{'ro' if read_only else 'rw'}"
