@@ -10,12 +10,14 @@ import hashlib
 import io
 import json
 import logging
+import shutil
 import threading
 import time
 import uuid
 import zipfile
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -233,10 +235,18 @@ def _log_stream(store: Store, call: Call, function: functions.Function) -> str:
 
 
 def _run(store: Store, function: functions.Function, event: Any, stream: LogStream) -> functions.Outcome:
-    outcome = functions.invoke(store.children, store.folder / "functions", function, event, stream.stream)
+    outcome = functions.invoke(store.children, store.once(_folder), function, event, stream.stream)
     stream.write(outcome.log)
     stream.flush()
     return outcome
+
+
+def _folder(store: Store) -> Path:
+    """Of unpacked code and of what runs; an emulator that was killed may have left some."""
+    folder = store.folder / "functions"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    return folder
 
 
 def _run_later(store: Store, function: functions.Function, event: Any, stream: LogStream) -> None:

@@ -51,10 +51,13 @@ class Outcome:
 
 
 def invoke(children: Children, folder: Path, function: Function, event: Any, log_stream: str = "") -> Outcome:
-    """Runs `event` through the function and waits for its end, at most its timeout; `folder` keeps unpacked code."""
+    """Runs `event` through the function and waits for its end, at most its timeout.
+
+    `folder` exists; unpacked code stays there, and what an invocation writes while it runs.
+    """
     request = str(uuid.uuid4())
     started = time.time()
-    with tempfile.TemporaryDirectory(prefix="function-", ignore_cleanup_errors=True) as scratch:
+    with tempfile.TemporaryDirectory(prefix="run-", dir=folder, ignore_cleanup_errors=True) as scratch:
         result = Path(scratch) / "result.json"
         context = {
             "function_name": function.name, "function_version": function.version, "aws_request_id": request,

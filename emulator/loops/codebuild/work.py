@@ -35,10 +35,18 @@ class Ended(Exception):
         self.status, self.code = status, code
 
 
+def _folder(store: Store) -> Path:
+    """Of all builds; an emulator that was killed may have left some."""
+    folder = store.folder / "builds"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    return folder
+
+
 class Work:
     def __init__(self, store: Store, build: Build) -> None:
         self._store, self._build = store, build
-        self._folder = store.folder / "builds" / build.id.replace(":", "-")
+        self._folder = store.once(_folder) / build.id.replace(":", "-")
         self._began = time.monotonic()
         self._stream: LogStream | None = None
         self._flushed = 0.0
