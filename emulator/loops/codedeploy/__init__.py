@@ -17,7 +17,7 @@ from emulator.control.codedeploy.tables import (
     now,
     tables,
 )  # fmt: skip
-from emulator.control.events.bus import emit
+from emulator.loops.codedeploy.notices import notify
 from emulator.loops.codedeploy.release import release, undo
 from emulator.loops.codedeploy.run import Failed, Run
 from emulator.loops.runner import Loop
@@ -77,7 +77,7 @@ def _start(run: Run) -> None:
     with run.change() as deployment:
         deployment.status, deployment.started = "InProgress", now()
     run.steps = undo(run) if run.deployment.rolls_back else release(run)
-    _notify(run, "START")
+    notify(run, "START")
 
 
 def _watch(run: Run) -> None:
@@ -187,6 +187,7 @@ def _roll_back(run: Run) -> None:
     with run.change():
         failed.rollback = {"rollbackDeploymentId": made.id, "rollbackMessage": made.rollback["rollbackMessage"]}
         tables(run.store).deployments[made.id] = made
+    notify(Run(run.store, made), "ROLLBACK")
 
 
 def _finish(run: Run) -> None:
@@ -199,7 +200,7 @@ def _finish(run: Run) -> None:
             if event.status == "InProgress":
                 event.status, event.ended = "Failed" if failure else "Succeeded", now()
         _tell_group(run, deployment)
-    _notify(run, {"Succeeded": "SUCCESS", "Failed": "FAILURE", "Stopped": "STOP"}[deployment.status])
+    notify(run, {"Succeeded": "SUCCESS", "Failed": "FAILURE", "Stopped": "STOP"}[deployment.status])
 
 
 def _tell_group(run: Run, deployment: Deployment) -> None:
@@ -210,22 +211,6 @@ def _tell_group(run: Run, deployment: Deployment) -> None:
         group.last_attempted = deployment.id
         if deployment.status == "Succeeded":
             group.last_successful = deployment.id
-
-
-def _notify(run: Run, state: str) -> None:
-    """https://docs.aws.amazon.com/codedeploy/latest/userguide/monitoring-cloudwatch-events.html"""
-    deployment = run.deployment
-    account, region = deployment.scope
-    base = f"arn:aws:codedeploy:{region}:{account}"
-    emit(
-        run.store, deployment.scope, "aws.codedeploy", "CodeDeploy Deployment State-change Notification",
-        {
-            "region": region, "deploymentId": deployment.id, "instanceGroupId": "", "state": state,
-            "application": deployment.application, "deploymentGroup": deployment.group_name,
-        },
-        [f"{base}:application:{deployment.application}",
-         f"{base}:deploymentgroup:{deployment.application}/{deployment.group_name}"],
-    )  # fmt: skip
 
 
 LOOP = Loop("codedeploy", reconcile, every=0.25)

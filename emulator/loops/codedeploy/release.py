@@ -15,6 +15,7 @@ from emulator.control import waits
 from emulator.control.codedeploy.tables import Colour, Json, monotonic
 from emulator.loops.codedeploy import traffic
 from emulator.loops.codedeploy.hooks import hook
+from emulator.loops.codedeploy.notices import notify
 from emulator.loops.codedeploy.run import Failed, Run, Steps, counts, is_primary
 
 log = logging.getLogger("emulator.codedeploy")
@@ -177,6 +178,7 @@ def _ready(run: Run) -> Steps:
     minutes = option.get("waitTimeInMinutes") or 0
     with run.change() as deployment:
         deployment.status, deployment.waiting = "Ready", "READY_WAIT"
+    notify(run, "READY")
     yield from _wait(run, minutes)
     if not run.deployment.skip_wait:
         raise Failed(

@@ -240,6 +240,29 @@ def test_an_alarm_during_the_shift_stops_it_and_rolls_back(house: House, monkeyp
     blue_alone(house)
 
 
+def test_the_topics_of_its_triggers_hear_of_a_failure_and_its_rollback(house: House) -> None:
+    sns, sqs = house.store.clients("sns"), house.store.clients("sqs")
+    url = sqs.create_queue(QueueName="notices")["QueueUrl"]
+    topic = sns.create_topic(Name="notices")["TopicArn"]
+    sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint="arn:aws:sqs:us-east-1:123456789012:notices")
+    wanted = ["DeploymentFailure", "DeploymentRollback"]
+    trigger = {"triggerName": "bad", "triggerTargetArn": topic, "triggerEvents": wanted}
+    rollback = {"enabled": True, "events": ["DEPLOYMENT_FAILURE"]}
+    house.codedeploy.create_deployment_group(
+        **house.group(triggerConfigurations=[trigger], autoRollbackConfiguration=rollback)
+    )
+    house.ecs.refuse = "CreateTaskSet"
+    info = house.finished(house.deploy())
+    house.finished(info["rollbackInfo"]["rollbackDeploymentId"])
+    received = sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10)["Messages"]
+    notices = [json.loads(json.loads(each["Body"])["Message"]) for each in received]
+    assert {each["deploymentId"] for each in notices} == {
+        info["deploymentId"], info["rollbackInfo"]["rollbackDeploymentId"],
+    }  # fmt: skip
+    failed = next(each for each in notices if each["deploymentId"] == info["deploymentId"])
+    assert "ECS_UPDATE_ERROR" in failed["errorInformation"] and failed["status"] == "FAILED"
+
+
 def test_after_a_failure_the_next_deployment_works(house: House) -> None:
     house.codedeploy.create_deployment_group(**house.group())
     house.ecs.refuse = "CreateTaskSet"
