@@ -46,7 +46,10 @@ def base() -> str:
 @pytest.fixture(scope="module")
 def deployed(base: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
     arguments = {"BASE_IMAGE": base, "WITH_MODEL": "1"}
-    settings = {"image": {"build_args": arguments}, "ecs": {"termination_wait_minutes": 0}}
+    settings = {
+        "image": {"build_args": arguments},
+        "ecs": {"termination_wait_minutes": 0, "health_check_grace_period": 180},
+    }
     machine = Machine(tmp_path_factory.mktemp("machine"), settings, runtime="docker")
     machine.start()
     try:
@@ -78,8 +81,9 @@ def _tasks(machine: Machine, **which: str) -> dict[str, dict[str, Any]]:
 
 
 def test_tasks_are_containers_as_the_task_definition_says(deployed: Machine) -> None:
+    until(lambda: len(_containers(deployed)) == 2, 180, "the tasks of blue gone")
     tasks = _tasks(deployed)
-    assert set(tasks) == set(_containers(deployed)) and len(tasks) == 2
+    assert set(tasks) == set(_containers(deployed))
     for container, task in tasks.items():
         found = _inspect(container)
         host = found["HostConfig"]
