@@ -34,7 +34,8 @@ class ImageWork:
             return "not applied"
         if answer["uri"].partition("@")[0] != needs["ecr"]["repository_url"]:
             return "changed: the repository"
-        if record.get("fingerprint") != self._fingerprint(site):
+        # Terraform creates, CodeDeploy moves: once something was released, a changed source is the next release's.
+        if record.get("fingerprint") != self._fingerprint(site) and not site.record("pipeline").get("released"):
             return "changed: the source"
         return "" if _is_there(site, needs, answer["digest"]) else "the image is gone from the repository"
 
