@@ -182,8 +182,12 @@ def _holds(pipes: Pipes, execution: str) -> bool:
 
 def test_queued_executions_wait_for_each_other_in_order(pipes: Pipes) -> None:
     executions = _held(pipes, "QUEUED")
-    inbound = pipes.state()["Approve"]["inboundExecutions"]
-    assert [each["pipelineExecutionId"] for each in inbound] == executions[1:]
+
+    def waiting() -> list[str]:
+        inbound = pipes.state()["Approve"].get("inboundExecutions", [])
+        return [each["pipelineExecutionId"] for each in inbound]
+
+    eventually(lambda: waiting() == executions[1:])
     for number, execution in enumerate(executions):
         eventually(partial(_holds, pipes, execution))
         assert [pipes.info(each)["status"] for each in executions[number:]] == ["InProgress"] * (3 - number)
