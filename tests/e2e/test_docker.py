@@ -77,7 +77,13 @@ def _tasks(machine: Machine, **which: str) -> dict[str, dict[str, Any]]:
     ecs = machine.client("ecs")
     arns = ecs.list_tasks(cluster="chatbot", **which)["taskArns"]
     found = ecs.describe_tasks(cluster="chatbot", tasks=arns)["tasks"] if arns else []
-    return {task["containers"][0]["runtimeId"]: task for task in found}
+    return {task["containers"][0]["runtimeId"]: task for task in found if "runtimeId" in task["containers"][0]}
+
+
+def _victim(machine: Machine) -> str:
+    """One of two containers that are well."""
+    until(lambda: _healthy(machine) == 2 and len(_tasks(machine)) == 2, 180, "two healthy targets")
+    return next(iter(_tasks(machine)))
 
 
 def test_tasks_are_containers_as_the_task_definition_says(deployed: Machine) -> None:
@@ -125,7 +131,7 @@ def _replaced(machine: Machine, victim: str, seconds: float) -> dict[str, Any]:
 
 
 def test_a_killed_container_is_replaced(deployed: Machine) -> None:
-    victim = next(iter(_tasks(deployed)))
+    victim = _victim(deployed)
     with Traffic(deployed.url) as traffic:
         docker("kill", victim)
         ended = _replaced(deployed, victim, 60)
@@ -136,7 +142,7 @@ def test_a_killed_container_is_replaced(deployed: Machine) -> None:
 
 
 def test_a_container_that_runs_out_of_memory_says_so(deployed: Machine) -> None:
-    victim = next(iter(_tasks(deployed)))
+    victim = _victim(deployed)
     # The hog would be the kernel's first choice; the task's own process is made it, as when the chatbot itself grows.
     docker("exec", "--user", "0", victim, "sh", "-c", "echo 1000 > /proc/1/oom_score_adj")
     docker("exec", victim, "python", "-c", "x = b'x' * (4 << 30)", check=False)
@@ -146,7 +152,7 @@ def test_a_container_that_runs_out_of_memory_says_so(deployed: Machine) -> None:
 
 
 def test_a_container_that_hangs_is_found_out_and_replaced(deployed: Machine) -> None:
-    victim = next(iter(_tasks(deployed)))
+    victim = _victim(deployed)
     docker("pause", victim)
     try:
         ended = _replaced(deployed, victim, 240)
