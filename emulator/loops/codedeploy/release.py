@@ -13,7 +13,7 @@ from botocore.exceptions import ClientError
 
 from emulator.control import waits
 from emulator.control.codedeploy.tables import Colour, Json, monotonic
-from emulator.loops.codedeploy import traffic
+from emulator.loops.codedeploy import hopeless, traffic
 from emulator.loops.codedeploy.hooks import hook
 from emulator.loops.codedeploy.notices import notify
 from emulator.loops.codedeploy.run import Failed, Run, Steps, counts, is_primary
@@ -144,6 +144,7 @@ def _serves(run: Run) -> bool:
         raise Failed("ECS_UPDATE_ERROR", "The replacement task set was deleted during the deployment.")
     desired = int(green["computedDesiredCount"])
     if green["stabilityStatus"] != "STEADY_STATE" or green["runningCount"] < desired:
+        hopeless.check(run, green)
         return False
     return run.healthy_targets(run.target_group(_colour(run, "Green").target_group)) >= desired
 

@@ -175,17 +175,17 @@ def test_two_releases_under_traffic_lose_no_request(site: Site) -> None:
     assert set(traffic.answers) == {"one", "two", "three"} and traffic.answers.total() > 100
 
 
-@pytest.mark.parametrize("how", ["exits", "is sick"])
-def test_a_broken_release_never_gets_a_request(site: Site, monkeypatch: pytest.MonkeyPatch, how: str) -> None:
-    monkeypatch.setenv("EMULATOR_REPLACEMENT_MINUTES", "12")
+@pytest.mark.parametrize(("how", "why"), [("exits", "exit code 3"), ("is sick", "ELB health checks")])
+def test_a_broken_release_never_gets_a_request(site: Site, how: str, why: str) -> None:
     broken: dict[str, Any] = {"entryPoint": ["python", "-c", "raise SystemExit(3)"]}
     if how == "is sick":
         app = Bundle().files["app/server.py"].replace('"status": 200', '"status": 503')
         broken = {"image": site.world.push(Bundle(files={"app/server.py": app}), "sick")}
     with Traffic(site.port) as traffic:
         deployment = site.deploy(site.define("broken", **broken))
-        info = site.finished(deployment, 60)
-        assert (info["status"], info["errorInformation"]["code"]) == ("Failed", "TIMEOUT"), info
+        info = site.finished(deployment, 90)
+        assert (info["status"], info["errorInformation"]["code"]) == ("Failed", "HEALTH_CONSTRAINTS"), info
+        assert why in info["errorInformation"]["message"]
         assert site.finished(info["rollbackInfo"]["rollbackDeploymentId"])["status"] == "Succeeded"
     assert traffic.failures == [] and set(traffic.answers) == {"one"}
     assert site.weights()[site.groups["blue"]] and not site.weights().get(site.groups["green"])
