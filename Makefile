@@ -5,6 +5,8 @@ PYTHON ?= $(firstword $(foreach python,python3.13 python3.12 python3.11 python3,
 VENV   := .venv
 BIN    := $(VENV)/bin
 RUN    := $(BIN)/python -m
+# Tests mostly wait, for Terraform and for health checks: more at a time than there are cores.
+PYTEST := $(RUN) pytest -n 4 --dist loadgroup
 # The emulator stands in for AWS where the environment's endpoint is on this machine; nothing else knows the difference.
 EMULATED := $(shell grep -lsE '^ *endpoint_url *= *"http://(localhost|127)' environments/$(ENV).toml)
 
@@ -52,13 +54,13 @@ doctor: install ## what a deploy needs, each with its remedy
 	@$(RUN) orchestrator doctor --env $(ENV)
 
 test: install ## the tests, the ones that deploy included (10 minutes at most)
-	@$(RUN) pytest -m "not slow"
+	@$(PYTEST) -m "not slow"
 
 test-fast: install ## no deploy, no browser (under a minute)
-	@$(RUN) pytest -m "not slow and not e2e and not browser and not docker"
+	@$(PYTEST) -m "not slow and not e2e and not browser and not docker and not terraform"
 
 test-slow: install ## the ones that CI adds: every kill, every fault, Docker
-	@$(RUN) pytest -m slow
+	@$(PYTEST) -m slow
 
 check: install ## ruff, mypy, import contracts, terraform fmt and validate
 	@$(BIN)/ruff check .

@@ -1,4 +1,4 @@
-"""Rules for every test: where CI says REQUIRE_TOOLS, a skip for want of a tool is a failure."""
+"""Rules for every test: what runs side by side, and what a skip means where every tool is required."""
 
 from __future__ import annotations
 
@@ -6,6 +6,14 @@ import os
 from collections.abc import Generator
 
 import pytest
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What runs side by side (`-n`): files, but for the tests that share one deployment."""
+    for item in items:
+        shared = "deployed" in getattr(item, "fixturenames", ())
+        item.add_marker(pytest.mark.xdist_group("deployed" if shared else str(item.path)))
 
 
 @pytest.hookimpl(wrapper=True)

@@ -11,6 +11,7 @@ import pytest
 
 from orchestrator.tools import terraform_program
 
+pytestmark = pytest.mark.terraform
 PROJECT = Path(__file__).resolve().parents[2]
 MODULES = sorted(path.name for path in (PROJECT / "terraform/modules").iterdir() if any(path.glob("*.tf")))
 STACKS = sorted(path.name for path in (PROJECT / "terraform/stacks").iterdir() if any(path.glob("*.tf")))
