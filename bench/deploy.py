@@ -2,7 +2,7 @@
 
     python -m bench.deploy [--json]
 
-One run on a machine in a temporary folder, with an emulator of its own: a cold deploy, a deploy with nothing to do, and,
+One run on a machine in a temporary folder, with its own emulator: a cold deploy, a deploy with nothing to do, and,
 after a destroy, the same phases one after another. Ratios, not seconds, are what can be compared between machines.
 """
 
