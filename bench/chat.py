@@ -30,7 +30,7 @@ from emulator.data import proxy as p
 ROOT = Path(__file__).parents[1]
 TOKENS, PAUSE, CAP = 40, 0.025, 60.0
 EVENT = {"choices": [{"index": 0, "delta": {"role": "assistant", "content": "word "}}],
-         "id": "1", "created": 1, "model": "m", "system_fingerprint": "f", "object": "chat.completion.chunk"}  # fmt: skip
+         "id": "1", "created": 1, "model": "m", "system_fingerprint": "f", "object": "chunk"}  # fmt: skip
 PLAIN = """
 import os, gradio as gr
 from huggingface_hub import AsyncInferenceClient
