@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import socket
 import threading
 import time
 import urllib.error
@@ -155,7 +156,10 @@ class Site:
 def site(world: World, free_port: int, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
     """A minute is a second."""
     monkeypatch.setenv("EMULATOR_TIME_SCALE", "60")
-    found = Site(world, free_port, free_port + 1)
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        test_port = int(probe.getsockname()[1])
+    found = Site(world, free_port, test_port)
     yield found
     found.clear()
 
