@@ -1,7 +1,9 @@
 # One machine or AWS, the same commands: `make deploy` (environments/local.toml), `make deploy ENV=prod`.
 ENV    ?= local
 PHASE  ?= ecs
-PYTHON ?= $(firstword $(foreach python,python3.13 python3.12 python3.11 python3,$(shell command -v $(python))))
+# The first that runs and is new enough; a name on PATH may be a version manager's shim for nothing.
+PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11; do \
+	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
 VENV   := .venv
 BIN    := $(VENV)/bin
 RUN    := $(BIN)/python -m
@@ -91,8 +93,7 @@ emulator: install
 install: $(VENV)/.installed
 
 $(VENV)/.installed: setup.cfg pyproject.toml
-	@test -n "$(PYTHON)" || { echo "no Python found: install Python 3.11 or newer" >&2; exit 1; }
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "$(PYTHON) is too old: install Python 3.11 or newer, or run make PYTHON=/path/to/it" >&2; exit 1; }
+	@test -n "$(PYTHON)" || { echo "no Python 3.11 or newer on PATH: install it, or run make PYTHON=/path/to/it" >&2; exit 1; }
 	@echo "virtual environment   .venv  (about a minute, once)"
 	@$(PYTHON) -m venv $(VENV) || { echo "cannot make .venv: install Python's venv module (Debian: python3-venv)" >&2; exit 1; }
 	@$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[test]'
