@@ -1,6 +1,6 @@
 """What the image weighs and what a change of it costs, next to a plain `pip install gradio huggingface_hub` image.
 
-    python -m bench.image [--json] [--without-model]
+    python -m bench.image [--json] [--only NAME…]
 
 Needs a Docker engine; makes a base image of its own (tests/docker_base.py). The images are built on the same base from
 nothing, with nothing changed and after a change of one line of code, and are pushed to a registry of the emulator's
@@ -16,7 +16,7 @@ import shutil
 import tempfile
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -29,6 +29,7 @@ from tests.image.registry import CountingRegistry
 
 PROJECT = Path(__file__).resolve().parents[1]
 SIZES = (0.25, 0.5, 1.0)
+NAMES = ("plain", "lean", "model")
 # What a first attempt looks like: one stage, everything pip brings, no bytecode of the app's own.
 PLAIN = """\
 ARG BASE_IMAGE
@@ -122,13 +123,14 @@ def removed(reference: str) -> Iterator[None]:
             docker("image", "rm", "--force", f"{reference}:{tag}", check=False)
 
 
-def _subjects(folder: Path, *, with_model: bool) -> Iterator[Subject]:
-    plain = folder / "plain"
-    plain.mkdir()
-    (plain / "Dockerfile").write_text(PLAIN)
-    (plain / "app.py").write_text(PLAIN_APP)
-    yield Subject("plain", plain, "app.py", "/")
-    for name in ("lean", "model") if with_model else ("lean",):
+def _subjects(folder: Path, names: Sequence[str]) -> Iterator[Subject]:
+    if "plain" in names:
+        plain = folder / "plain"
+        plain.mkdir()
+        (plain / "Dockerfile").write_text(PLAIN)
+        (plain / "app.py").write_text(PLAIN_APP)
+        yield Subject("plain", plain, "app.py", "/")
+    for name in sorted({"lean", "model"}.intersection(names)):
         ours = folder / name
         shutil.copytree(PROJECT / "chatbot", ours / "chatbot", ignore=shutil.ignore_patterns("__pycache__"))
         for file in ("Dockerfile", ".dockerignore"):
@@ -162,7 +164,7 @@ def table(all_measured: list[Measured]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.image", description=__doc__.split("\n")[0])
     parser.add_argument("--json", action="store_true", help="the figures alone")
-    parser.add_argument("--without-model", action="store_true", help="leave the image with the model out")
+    parser.add_argument("--only", nargs="+", choices=NAMES, default=NAMES, help="these images alone")
     options = parser.parse_args()
     base = docker_base.ensure()
     with tempfile.TemporaryDirectory(prefix="bench-image-") as name:
@@ -170,7 +172,7 @@ def main() -> None:
         registry = CountingRegistry(folder / "registry")
         registry.start()
         try:
-            subjects = list(_subjects(folder, with_model=not options.without_model))
+            subjects = list(_subjects(folder, options.only))
             found = [measure(subject, base, registry) for subject in subjects]
         finally:
             registry.stop()
