@@ -137,8 +137,9 @@ def test_a_killed_container_is_replaced(deployed: Machine) -> None:
         ended = _replaced(deployed, victim, 60)
     assert ended["stopCode"] == "EssentialContainerExited"
     assert ended["containers"][0]["exitCode"] == 137
-    # What the dead task was answering may end with it; the other one answers everything else.
-    assert sum(traffic.failures.values()) <= 1, traffic.failures
+    # Until its end is noticed, the load balancer answers for it as AWS's does; the other task answers everything else.
+    assert {kind.rpartition(" ")[2] for kind in traffic.failures} <= {"502"}
+    assert sum(traffic.failures.values()) < 20, "more than a second's requests"
 
 
 def test_a_container_that_runs_out_of_memory_says_so(deployed: Machine) -> None:
