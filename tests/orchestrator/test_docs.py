@@ -1,4 +1,4 @@
-"""A verb, a phase or a setting that docs/orchestrator.md does not tell of is a mistake."""
+"""A verb, a phase or a setting that neither the README nor docs/orchestrator.md tells of is a mistake."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from orchestrator.cli import app
 from orchestrator.config import CHECKOUT
 from orchestrator.settings import SETTINGS, Setting
 
-PAGE = (CHECKOUT / "docs/orchestrator.md").read_text()
+PAGE = (CHECKOUT / "README.md").read_text() + (CHECKOUT / "docs/orchestrator.md").read_text()
 
 
 def _verbs(command: Any, before: str = "") -> list[str]:
