@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from emulator import __version__
 from emulator.control.table import MOUNTS, SERVICES
+from emulator.data.repositories.tls import make_certificate
 from emulator.listener import Listener
 from emulator.loops.runner import Runner
 from emulator.loops.table import LOOPS
@@ -37,7 +38,8 @@ class Emulator:
         mounts = {prefix: make(self.store) for prefix, make in MOUNTS.items()}
         self._front_door = FrontDoor(self.store, {**mounts, "/_emulator/": self._own})
         try:
-            self._listener = Listener(self._front_door, self.store.config.port)
+            certificate = make_certificate(self.store.folder / "tls.pem")
+            self._listener = Listener(self._front_door, self.store.config.port, certificate)
         except OSError:
             self.store.close()
             raise
