@@ -64,9 +64,9 @@ def test_its_health_check_passes_on_whatever_port_it_listens(lean: str, containe
 
 
 def test_its_health_check_fails_where_nothing_listens(lean: str, containers: Containers) -> None:
-    flags = ("--entrypoint", "python", "--health-interval=1s", "--health-start-period=0s", "--health-retries=2")
+    flags = ("--entrypoint", "python", "--health-interval=1s", "--health-start-period=1s", "--health-retries=2")
     container = containers.run(lean, *flags, command=("-c", "import time; time.sleep(60)"))
-    _until(lambda: container.state["Health"]["Status"] == "unhealthy", 30)
+    _until(lambda: container.state["Health"]["Status"] == "unhealthy", 60)
 
 
 def test_a_wrong_setting_ends_it_with_the_reason(lean: str, containers: Containers) -> None:
