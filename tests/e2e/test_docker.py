@@ -60,6 +60,9 @@ def deployed(base: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ma
         machine.stop()
         for container in _containers(machine, "--all"):
             docker("rm", "--force", "--volumes", container, check=False)
+        # Where the test of destroy did not run, too.
+        for left in set(docker("image", "ls", "--quiet", f"localhost:{machine.port}/*").stdout.split()):
+            docker("image", "rm", "--force", left, check=False)
 
 
 def _healthy(machine: Machine) -> int:
