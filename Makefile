@@ -8,7 +8,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 RUN    := $(BIN)/python -m
 # Tests mostly wait, for Terraform and for health checks: more at a time than there are cores.
-PYTEST := $(RUN) pytest -n 4 --dist loadgroup
+PYTEST := $(RUN) pytest -n 4 --dist loadfile --no-loadscope-reorder
 # aws, git-remote-codecommit and the like, where the tests look for them.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 # The emulator stands in for AWS where the environment's endpoint is on this machine; nothing else knows the difference.

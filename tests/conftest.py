@@ -4,16 +4,30 @@ from __future__ import annotations
 
 import os
 from collections.abc import Generator
+from typing import Any
 
 import pytest
 
+# These files share one deployment, so one worker has them all.
+DEPLOYED = ("tests/e2e/test_deploy.py", "tests/e2e/test_release.py")
 
-@pytest.hookimpl(tryfirst=True)
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What runs side by side (`-n`): files, but for the tests that share one deployment."""
-    for item in items:
-        shared = "deployed" in getattr(item, "fixturenames", ())
-        item.add_marker(pytest.mark.xdist_group("deployed" if shared else str(item.path)))
+    """The longest first, so that no worker is left alone with it."""
+    items.sort(key=lambda item: not item.nodeid.startswith("tests/e2e/"))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """What runs side by side (`-n`): files, each on one worker."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class Scheduling(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file: str = super()._split_scope(nodeid)
+            return DEPLOYED[0] if file in DEPLOYED else file
+
+    return Scheduling(config, log)
 
 
 @pytest.hookimpl(wrapper=True)
