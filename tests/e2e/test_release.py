@@ -23,9 +23,9 @@ SOURCE = "chatbot/branding.py"
 
 
 def title(url: str) -> str:
-    """The title of the page at `url`."""
+    """The title of the page at `url`, which Gradio's first configuration carries."""
     with urllib.request.urlopen(url, timeout=20) as page:
-        found = re.search(r"<title>([^<]*)</title>", page.read().decode())
+        found = re.search(r'"title":"([^"]*)"', page.read().decode())
     return found[1] if found else ""
 
 
