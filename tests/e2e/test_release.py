@@ -95,7 +95,7 @@ def test_a_plain_git_push_releases_and_the_aws_cli_follows_it(deployed: Machine)
     outputs = json.loads(deployed.orchestrate("outputs", "--json").stdout)
     pipeline, ecs = outputs["pipeline"], outputs["ecs"]
     aws = deployed.environ() | {
-        "AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_REGION": "us-east-1",
+        "AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_DEFAULT_REGION": "us-east-1",
         "AWS_ENDPOINT_URL": deployed.endpoint,
     }  # fmt: skip
     helper = f"!{sys.executable} -m awscli codecommit credential-helper --ignore-host-check $@"
