@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 # These files share one deployment, so one worker has them all.
-DEPLOYED = ("tests/e2e/test_deploy.py", "tests/e2e/test_release.py")
+DEPLOYED = ("tests/e2e/test_adoption.py", "tests/e2e/test_deploy.py", "tests/e2e/test_release.py")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

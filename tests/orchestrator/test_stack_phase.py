@@ -75,7 +75,7 @@ def folder(config: Config) -> Path:
 @pytest.fixture
 def work(folder: Path, site: Site) -> StackWork:
     site.bucket.ensure()
-    return StackWork("ecr")
+    return StackWork("ecr", bucket=True)
 
 
 def _apply(work: StackWork, site: Site, *, yes: bool = False) -> str:
