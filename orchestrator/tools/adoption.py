@@ -38,7 +38,8 @@ def find(aws: Aws, resource_type: str, values: Values) -> str | None:
         # A value that is known only after the apply of another resource: nothing can exist that depends on it yet.
         return None
     except ClientError as error:
-        if "NotFound" in code(error) or "NoSuch" in code(error) or "DoesNotExist" in code(error):
+        # A HEAD has no body to name its error in: HeadBucket's is its status alone.
+        if code(error) == "404" or any(word in code(error) for word in ("NotFound", "NoSuch", "DoesNotExist")):
             return None
         raise
 

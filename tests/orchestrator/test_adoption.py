@@ -1,18 +1,33 @@
-"""Adoption knows every resource that the stacks make."""
+"""Looking up what a killed run may have made."""
 
 from __future__ import annotations
 
-import re
+from typing import Any, cast
 
-from orchestrator.config import CHECKOUT
+import pytest
+from botocore.exceptions import ClientError
+
 from orchestrator.tools import adoption
+from orchestrator.tools.aws import Aws
 
 
-def _types() -> set[str]:
-    files = [file for file in (CHECKOUT / "terraform").rglob("*.tf") if ".terraform" not in file.parts]
-    return {kind for file in files for kind in re.findall(r'^resource "(aws_\w+)"', file.read_text(), re.MULTILINE)}
+class Buckets:
+    """An Aws whose S3 answers HeadBucket with one error code."""
+
+    def __init__(self, code: str) -> None:
+        self._error = ClientError({"Error": {"Code": code, "Message": ""}}, "HeadBucket")
+
+    def client(self, _: str) -> Any:
+        return self
+
+    def head_bucket(self, **_: str) -> None:
+        raise self._error
 
 
-def test_every_resource_type_of_the_stacks_can_be_found_or_put_twice() -> None:
-    assert _types() - adoption.FINDERS.keys() - adoption.PUTS == set()
-    assert not adoption.PUTS & adoption.FINDERS.keys()
+def test_a_bucket_that_was_never_made_is_not_there() -> None:
+    assert adoption.find(cast(Aws, Buckets("404")), "aws_s3_bucket", {"bucket": "artifacts"}) is None
+
+
+def test_a_bucket_that_may_not_be_looked_at_is_an_error() -> None:
+    with pytest.raises(ClientError):
+        adoption.find(cast(Aws, Buckets("403")), "aws_s3_bucket", {"bucket": "artifacts"})
