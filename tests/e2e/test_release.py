@@ -215,7 +215,7 @@ def test_a_stop_in_the_middle_goes_back_and_the_next_good_release_works(deployed
     assert deployed.orchestrate("plan", "--refresh", "--detailed-exitcode").returncode == 0
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_an_emulator_killed_in_a_release_comes_back_clean(machine: Machine) -> None:
     machine.orchestrate("deploy")
     retitle(machine, "Lost")

@@ -16,7 +16,7 @@ import pytest
 from orchestrator import phases
 from tests.e2e.machine import Machine
 
-pytestmark = [pytest.mark.e2e, pytest.mark.slow]
+pytestmark = [pytest.mark.e2e, pytest.mark.soak]
 
 
 @pytest.fixture
