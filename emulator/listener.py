@@ -54,6 +54,7 @@ def _bound(application: WSGIApplication, connection: type[HTTPConnection], host:
     server.keep_alive_conn_limit = 500
     server.ConnectionClass = connection
     server.timeout = 300
+    server.expiration_interval = 0.1  # seconds that a stop may take: it waits for the next look at idle connections
     server.prepare()
     return server
 

@@ -12,8 +12,6 @@ import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
-# A trust policy or AWSCodeDeployRoleForECS is looked up by ARN; moto loads the managed ones only when asked to.
-os.environ.setdefault("MOTO_IAM_LOAD_MANAGED_POLICIES", "true")
 # Its own CORS answer would reflect any Origin.
 os.environ.setdefault("MOTO_DISABLE_GLOBAL_CORS", "true")
 
@@ -28,13 +26,11 @@ from moto.core.request import Request, determine_request_protocol
 from moto.core.routing import get_service_router
 from moto.core.serialize import get_serializer_class
 from moto.core.utils import get_service_model
-from moto.iam.access_control import IAMPolicy, PermissionResult
-from moto.iam.models import get_account_id_from
 from moto.moto_api._internal import moto_api_backend
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
-from moto.s3.models import FakeBucket
 from werkzeug.exceptions import HTTPException
 
+from emulator.state import amendments
 from emulator.state.call import Answer, AwsError
 
 if TYPE_CHECKING:
@@ -79,7 +75,7 @@ def read(environ: WSGIEnvironment) -> Request:
 
 
 def account_of(access_key: str) -> str:
-    return str(get_account_id_from(access_key)) if access_key else ACCOUNT
+    return amendments.account_of(access_key) if access_key else ACCOUNT
 
 
 def route(service: str, request: Request) -> tuple[str, dict[str, Any]] | None:
@@ -230,18 +226,6 @@ def reset() -> None:
 def application() -> DomainDispatcherApplication:
     """moto's own server, all services, as a WSGI application."""
     return DomainDispatcherApplication(create_backend_app)
-
-
-def _unconditional_permission(bucket: FakeBucket, action: str, resource: str) -> PermissionResult:
-    """What a bucket's policy says without a condition: moto takes a Deny of plain HTTP for one of everything."""
-    policy = json.loads(bucket.policy) if bucket.policy else {}
-    statements = policy.get("Statement", [])
-    listed = statements if isinstance(statements, list) else [statements]
-    judged = [statement for statement in listed if "Condition" not in statement]
-    return IAMPolicy(json.dumps(policy | {"Statement": judged})).is_action_permitted(action, resource)
-
-
-FakeBucket.get_permission = _unconditional_permission
 
 
 def run(app: DomainDispatcherApplication, request: Request) -> Reply:

@@ -6,6 +6,7 @@ import errno
 import os
 import socket
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 _PROC = Path("/proc")
@@ -59,8 +60,7 @@ def _listening(port: int) -> Iterator[str]:
 
 
 def _files(process: Path) -> Iterator[str]:
-    try:
+    with suppress(OSError):  # somebody else's process, or gone
         for handle in (process / "fd").iterdir():
-            yield os.readlink(handle)  # noqa: PTH115  # not a path: "socket:[123]"
-    except OSError:  # somebody else's, or gone
-        return
+            with suppress(OSError):  # closed since it was listed, as in a process with much to do; the rest is there
+                yield os.readlink(handle)  # noqa: PTH115  # not a path: "socket:[123]"

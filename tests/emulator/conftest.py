@@ -19,6 +19,8 @@ from emulator.emulator import Emulator
 from emulator.state.store import Config
 
 ROOT = Path(__file__).parents[2]
+# No test asks for a machine image; moto would make a thousand for every one of them.
+os.environ["MOTO_EC2_LOAD_DEFAULT_AMIS"] = "false"
 
 
 @pytest.fixture

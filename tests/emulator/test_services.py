@@ -12,6 +12,7 @@ from botocore.exceptions import ClientError
 
 from emulator.control.log_patterns import pattern
 from emulator.emulator import Emulator
+from emulator.state import moto
 from emulator.state.call import AwsError
 from emulator.state.clients import Credentials
 
@@ -123,6 +124,19 @@ def test_a_role_is_assumed_when_it_exists(emulator: Emulator, client: Client) ->
 def test_managed_policies_are_there(client: Client) -> None:
     arn = "arn:aws:iam::aws:policy/AWSCodeDeployRoleForECS"
     assert client("iam").get_policy(PolicyArn=arn)["Policy"]["PolicyName"] == "AWSCodeDeployRoleForECS"
+
+
+def test_what_one_emulator_does_to_a_managed_policy_the_next_does_not_see(client: Client) -> None:
+    iam, arn = client("iam"), "arn:aws:iam::aws:policy/AWSCodeDeployRoleForECS"
+    iam.create_role(RoleName="deploys", AssumeRolePolicyDocument=json.dumps(_TRUST))
+    iam.attach_role_policy(RoleName="deploys", PolicyArn=arn)
+    iam.tag_policy(PolicyArn=arn, Tags=[{"Key": "team", "Value": "shop"}])
+    assert iam.get_policy(PolicyArn=arn)["Policy"]["AttachmentCount"] == 1
+    moto.reset()
+    policy = iam.get_policy(PolicyArn=arn)["Policy"]
+    assert (policy["AttachmentCount"], policy["Tags"]) == (0, [])
+    document = iam.get_policy_version(PolicyArn=arn, VersionId=policy["DefaultVersionId"])["PolicyVersion"]["Document"]
+    assert "ecs:CreateTaskSet" in document["Statement"][0]["Action"]
 
 
 def test_a_scaling_policy_scales_the_service_when_its_alarm_is_raised(emulator: Emulator, client: Client) -> None:

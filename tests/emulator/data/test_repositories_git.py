@@ -191,7 +191,9 @@ def test_a_fetch_with_many_haves_comes_compressed(served: Served) -> None:
     copy = served.home / "copy"
     served.git("clone", served.url(), copy)
     for number in range(60):  # enough of them for git to compress its request
-        served.git("-C", copy, "commit", "--allow-empty", "--quiet", "--message", str(number))
+        # Git offers the newest first. Of the same second, the one that both have might come early, and end the request.
+        later = {"GIT_COMMITTER_DATE": f"{2_000_000_000 + number} +0000"}
+        served.git("-C", copy, "commit", "--allow-empty", "--quiet", "--message", str(number), env=later)
     new = served.commit(work, "new", "new")
     served.git("-C", work, "push", "origin", "main")
     traced = served.git("-C", copy, "fetch", env={"GIT_CURL_VERBOSE": "1"})

@@ -16,9 +16,8 @@ from tests.emulator.release.pipes import Pipes
 
 
 @pytest.fixture
-def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
+def store(tmp_path: Path) -> Iterator[Store]:
     """An emulator without loops, that does not listen."""
-    monkeypatch.setenv("MOTO_IAM_LOAD_MANAGED_POLICIES", "false")  # a thousand documents, parsed for every test
     moto.reset()
     store = Store(tmp_path / "emulator")
     FrontDoor(store)
