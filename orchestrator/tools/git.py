@@ -10,24 +10,22 @@ from pathlib import Path
 from orchestrator.tools import process
 
 
-def last_commit_of(root: Path, paths: Iterable[str]) -> str:
-    """The last commit that touched ``paths``, ``-dirty`` when they have changed since; ``unknown`` without git."""
-    chosen = list(paths)
-    found = process.run(["git", "log", "-1", "--format=%H", "--", *chosen], cwd=root)
-    revision = found.out.strip()
-    if found.code or not revision:
+def revision_of(root: Path, paths: Iterable[str]) -> str:
+    """The commit that is checked out, ``-dirty`` when ``paths`` differ from it; ``unknown`` without git."""
+    commit = head(root)
+    if not commit:
         return "unknown"
-    changed = process.run(["git", "status", "--porcelain", "--", *chosen], cwd=root)
-    return f"{revision}-dirty" if changed.out.strip() else revision
+    changed = process.run(["git", "status", "--porcelain", "--", *paths], cwd=root)
+    return f"{commit}-dirty" if changed.out.strip() else commit
 
 
-def time_of(root: Path, revision: str) -> int | None:
-    """When a commit was made, in seconds since 1970; None for one that this checkout does not know."""
+def author_date(root: Path, revision: str) -> str:
+    """When a commit was written, as ISO 8601 says; empty for one that this checkout does not know."""
     commit = revision.removesuffix("-dirty")
     if not commit or commit == "unknown":
-        return None
-    answer = process.run(["git", "show", "--no-patch", "--format=%ct", commit], cwd=root)
-    return int(answer.out) if answer.code == 0 and answer.out.strip().isdigit() else None
+        return ""
+    answer = process.run(["git", "show", "--no-patch", "--format=%aI", commit], cwd=root)
+    return answer.out.strip() if answer.code == 0 else ""
 
 
 def head(root: Path) -> str:

@@ -31,14 +31,14 @@ NO_ENGINE = "start a Docker engine"
 
 @dataclass(frozen=True)
 class Source:
-    """What an image is built from; ``commit`` and its time ``committed``, where git cannot be asked."""
+    """What an image is built from; ``commit`` and ``written``, its author's date, where git cannot be asked."""
 
     context: Path
     file_name: str = "Dockerfile"
     platform: str = "linux/amd64"
     arguments: Mapping[str, str] = field(default_factory=dict)
     commit: str = ""
-    committed: str = ""
+    written: str = ""
 
     @property
     def file(self) -> Path:
@@ -65,15 +65,16 @@ class Source:
         return digest.hexdigest()
 
     def revision(self) -> str:
-        """The commit that the image's content is from, so that an unrelated commit leaves the digest alone."""
-        return self.commit or git.last_commit_of(
-            self.context, [file.relative_to(self.context).as_posix() for file in self.inputs()]
-        )
+        """The commit that is built: what a pipeline knows too, whose zip has no history."""
+        if self.commit:
+            return self.commit
+        return git.revision_of(self.context, [file.relative_to(self.context).as_posix() for file in self.inputs()])
 
     def created(self) -> str:
-        """The time of that commit, so that a build can be repeated; empty where nobody knows it."""
-        made = None if self.committed else git.time_of(self.context, self.revision())
-        return self.committed if made is None else f"{datetime.fromtimestamp(made, UTC):%Y-%m-%dT%H:%M:%SZ}"
+        """When that commit was written, in UTC as RFC 3339 says, so that a build can be repeated; empty where nobody
+        knows it. The author's date, because it is the only one that CodePipeline hands on for GitHub too."""
+        written = self.written or git.author_date(self.context, self.revision())
+        return f"{datetime.fromisoformat(written).astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}" if written else ""
 
     def bases(self) -> list[str]:
         """The images that the stages start from."""
@@ -226,7 +227,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--platform", default="linux/amd64")
     parser.add_argument("--build-arg", action="append", default=[], metavar="NAME=VALUE")
     parser.add_argument("--revision", default="", help="the commit that is built (default: what git says)")
-    parser.add_argument("--created", default="", help="when it was made, as RFC 3339 says (default: what git says)")
+    parser.add_argument("--created", type=_moment, default="", help="its author's date, ISO 8601 (default: git's)")
     parser.add_argument("--output", type=Path, default=Path("imageDetail.json"))
     options = parser.parse_args(arguments)
     build_arguments = dict(pair.partition("=")[::2] for pair in options.build_arg)
@@ -246,6 +247,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options.output.write_text(json.dumps({"ImageURI": built.uri}), encoding="utf-8")
     print(f"{built.builder} {built.uri}")
     return 0
+
+
+def _moment(text: str) -> str:
+    """An ISO 8601 time as it was given; empty, with a word about it, for anything else: no release fails of a label."""
+    try:
+        known = bool(text) and datetime.fromisoformat(text).tzinfo is not None
+    except ValueError:
+        known = False
+    if text and not known:
+        print(f"the commit's time {text!r} is not ISO 8601 with an offset: the image gets none")
+    return text if known else ""
 
 
 def _push_from_here(source: Source, options: argparse.Namespace) -> Built:

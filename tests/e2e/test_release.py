@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator.tools import bundle, image
 from tests.e2e.machine import Machine
 from tests.e2e.traffic import Traffic, until
 
@@ -71,6 +72,13 @@ def serving(machine: Machine) -> str:
     return next(name for name, colour in status["colours"].items() if colour["production"] == 100)
 
 
+def digest_of_checkout(machine: Machine) -> str:
+    """What the bundle builder makes of the commit that is checked out, without any pipeline."""
+    source = image.Source(machine.folder)
+    built = bundle.build(source.stages()[-1], machine.folder, source.platform, image.labels(source, "bundle"))
+    return built.digest
+
+
 def test_a_new_title_is_on_the_test_listener_first_and_then_everywhere(deployed: Machine) -> None:
     before, colour = title(deployed.url), serving(deployed)
     retitle(deployed, "Released")
@@ -83,6 +91,10 @@ def test_a_new_title_is_on_the_test_listener_first_and_then_everywhere(deployed:
     assert serving(deployed) != colour
     assert traffic.count > 20
     assert not traffic.failures
+    # Code, labels and all: who has the commit can make the very image that runs.
+    ecs = deployed.client("ecs")
+    tasks = ecs.describe_tasks(cluster="chatbot", tasks=ecs.list_tasks(cluster="chatbot")["taskArns"])["tasks"]
+    assert digest_of_checkout(deployed) in {task["containers"][0]["imageDigest"] for task in tasks}
 
 
 def test_terraform_finds_nothing_to_change_after_a_release(deployed: Machine) -> None:

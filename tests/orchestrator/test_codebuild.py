@@ -100,7 +100,7 @@ def test_a_build_of_the_same_source_that_still_runs_is_followed_instead_of_start
 
 def test_the_request_carries_the_settings_and_the_platforms_machine(root: Path) -> None:
     source = image.Source(
-        root, platform="linux/arm64", arguments={"A": "1"}, commit="abc", committed="2026-01-02T03:04:05Z"
+        root, platform="linux/arm64", arguments={"A": "1"}, commit="abc", written="2026-01-02T03:04:05Z"
     )
     request = codebuild._request(PLACE, root, source, "bucket/sources/1.zip", "host/chatbot")
     assert (request["sourceTypeOverride"], request["environmentTypeOverride"]) == ("S3", "ARM_CONTAINER")

@@ -65,18 +65,17 @@ def test_git_is_answered_with_key_and_token_by_environment(repository: Path) -> 
     assert answer["password"] == git_credential.password(PATH, HOST, "us-east-1", "SECRET", timestamp)
 
 
-def test_the_revision_is_the_last_commit_of_these_files(repository: Path) -> None:
-    first = git.head(repository)
+def test_the_revision_is_what_is_checked_out_and_dirty_when_these_files_differ(repository: Path) -> None:
     second = _commit(repository, "b.txt", "two")
-    assert git.last_commit_of(repository, ["a.txt"]) == first
-    assert git.last_commit_of(repository, ["a.txt", "b.txt"]) == second
+    assert git.revision_of(repository, ["a.txt"]) == second
     (repository / "a.txt").write_text("changed")
-    assert git.last_commit_of(repository, ["a.txt"]) == f"{first}-dirty"
+    assert git.revision_of(repository, ["a.txt"]) == f"{second}-dirty"
+    assert git.revision_of(repository, ["b.txt"]) == second
     assert git.changed(repository) == ["a.txt"]
 
 
 def test_a_folder_without_git_is_an_answer(tmp_path: Path) -> None:
-    assert git.last_commit_of(tmp_path, ["a"]) == "unknown"
+    assert git.revision_of(tmp_path, ["a"]) == "unknown"
     assert git.head(tmp_path) == ""
 
 

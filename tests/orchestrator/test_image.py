@@ -207,13 +207,37 @@ def test_a_base_that_cannot_be_had_makes_a_bundle_where_the_builder_is_open(
         image.push(source, url, FakeEcr(registry), "docker", said.append, image.instead_of_docker("docker", "http://x"))
 
 
-def test_created_is_the_time_of_the_commit(source: image.Source) -> None:
+def test_created_is_when_the_commit_was_written(source: image.Source) -> None:
     assert "org.opencontainers.image.created" not in image.labels(source, "bundle")
     identity = ["-c", "user.name=T", "-c", "user.email=t@example.com"]
+    dates = {"GIT_AUTHOR_DATE": "1000000000 +0200", "GIT_COMMITTER_DATE": "1100000000 +0000"}
     for argv in (["init", "-q"], ["add", "-A"], [*identity, "commit", "-q", "-m", "x"]):
-        subprocess.run(
-            ["git", *argv], cwd=source.context, check=True, env={**os.environ, "GIT_COMMITTER_DATE": "1000000000 +0000"}
-        )
+        subprocess.run(["git", *argv], cwd=source.context, check=True, env={**os.environ, **dates})
     assert image.labels(source, "docker")["org.opencontainers.image.created"] == "2001-09-09T01:46:40Z"
-    given = replace(source, commit="abc", committed="2026-01-02T03:04:05Z")
-    assert image.labels(given, "docker")["org.opencontainers.image.created"] == "2026-01-02T03:04:05Z"
+
+
+@pytest.mark.parametrize(
+    ("given", "created"),
+    [
+        ("2026-01-02T03:04:05Z", "2026-01-02T03:04:05Z"),
+        ("2026-01-02T03:04:05.678+02:00", "2026-01-02T01:04:05Z"),
+        ("2026-01-02T03:04:05", ""),
+        ("yesterday", ""),
+        ("", ""),
+    ],
+)
+def test_a_pipelines_date_becomes_the_label_and_anything_else_none(
+    source: image.Source, given: str, created: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    seen: list[image.Source] = []
+
+    def note(source: image.Source, options: object) -> image.Built:
+        seen.append(source)
+        return image.Built("uri@sha256:1", "sha256:1", "tag", "bundle", True)
+
+    monkeypatch.setattr(image, "_push_from_here", note)
+    output = str(source.context / "imageDetail.json")
+    flags = ["--context", str(source.context), "--repository-url", "x", "--revision", "abc", "--output", output]
+    assert image.main([*flags, "--created", given]) == 0
+    assert image.labels(seen[0], "docker").get("org.opencontainers.image.created", "") == created
+    assert ("ISO 8601" in capsys.readouterr().out) == (bool(given) and not created)

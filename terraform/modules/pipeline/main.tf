@@ -37,6 +37,7 @@ resource "aws_codepipeline" "this" {
       owner            = "AWS"
       provider         = local.source.provider
       version          = "1"
+      namespace        = "SourceVariables"
       output_artifacts = ["source"]
       configuration    = local.source.configuration
     }
@@ -53,7 +54,16 @@ resource "aws_codepipeline" "this" {
       version          = "1"
       input_artifacts  = ["source"]
       output_artifacts = ["build"]
-      configuration    = { ProjectName = aws_codebuild_project.this.name }
+
+      configuration = {
+        ProjectName = aws_codebuild_project.this.name
+
+        # The source comes without its history. CodeCommit and GitHub both say when the author wrote the commit.
+        EnvironmentVariables = jsonencode([
+          { name = "IMAGE_REVISION", value = "#{SourceVariables.CommitId}", type = "PLAINTEXT" },
+          { name = "IMAGE_CREATED", value = "#{SourceVariables.AuthorDate}", type = "PLAINTEXT" },
+        ])
+      }
     }
   }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import zipfile
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
@@ -281,7 +282,7 @@ def test_variables_and_a_commit_are_what_the_caller_says(pipes: Pipes) -> None:
     old = pipes.commit("old")
     pipes.commit("new", note="2")
     stages = pipes.stages()
-    variables = '[{"name": "WORD", "value": "#{variables.word} #{Source.CommitMessage}"}]'
+    variables = '[{"name": "WORD", "value": "#{variables.word} #{Source.CommitMessage} #{Source.AuthorDate}"}]'
     stages[1]["actions"][0]["configuration"]["EnvironmentVariables"] = variables
     pipes.finished(pipes.create(stages=stages, variables=[{"name": "word", "defaultValue": "none"}]))
     revision = {"actionName": "Source", "revisionType": "COMMIT_ID", "revisionValue": old}
@@ -292,7 +293,9 @@ def test_variables_and_a_commit_are_what_the_caller_says(pipes: Pipes) -> None:
     build = pipes.actions(execution)["Build"]["output"]["executionResult"]["externalExecutionId"]
     (found,) = pipes.store.clients("codebuild").batch_get_builds(ids=[build])["builds"]
     wanted = {each["name"]: each["value"] for each in found["environment"]["environmentVariables"]}
-    assert wanted["WORD"] == "said old" and found["resolvedSourceVersion"] == old
+    author = pipes.commits.get_commit(repositoryName="chatbot", commitId=old)["commit"]["author"]
+    date = f"{datetime.fromtimestamp(int(author['date'].split()[0]), UTC):%Y-%m-%dT%H:%M:%SZ}"
+    assert wanted["WORD"] == f"said old {date}" and found["resolvedSourceVersion"] == old
 
 
 def _changed(pipes: Pipes, change: str) -> Json:

@@ -84,6 +84,18 @@ run "a_push_is_built_and_deployed_in_turn" {
   }
 }
 
+run "the_build_is_told_the_commit_and_when_it_was_written" {
+  assert {
+    condition     = aws_codepipeline.this.stage[0].action[0].namespace == "SourceVariables"
+    error_message = "The source's variables have no namespace."
+  }
+
+  assert {
+    condition     = { for each in jsondecode(aws_codepipeline.this.stage[1].action[0].configuration["EnvironmentVariables"]) : each.name => each.value } == { IMAGE_REVISION = "#{SourceVariables.CommitId}", IMAGE_CREATED = "#{SourceVariables.AuthorDate}" }
+    error_message = "The build does not get the commit and its date."
+  }
+}
+
 run "the_deploy_action_has_the_keys_that_codedeploy_to_ecs_takes" {
   assert {
     condition = aws_codepipeline.this.stage[2].action[0].provider == "CodeDeployToECS" && jsonencode(aws_codepipeline.this.stage[2].action[0].configuration) == jsonencode({
