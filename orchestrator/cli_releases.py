@@ -119,7 +119,7 @@ def rollback(
         from orchestrator.following import Follower
 
         target = _target(runner, "rollback")
-        releases.preflight(runner.site, target)
+        releases.preflight(runner.site, target, despite_alarms=True)
         deployment, name = releases.rollback(runner.site, target, to)
         terminal.say(f"back to {name}")
         Follower(runner.site, target).deployment(deployment)
@@ -132,9 +132,9 @@ def stop(env: Env = "local", as_json: Json = False, sets: Sets = None, root: Roo
     """Ends the release that runs; the traffic goes back to where it was."""
 
     def job(runner: Runner, terminal: Terminal) -> None:
-        from orchestrator import releases
+        from orchestrator import stopping
 
-        stopped = releases.stop(runner.site, _target(runner, "stop"))
+        stopped = stopping.stop(runner.site, _target(runner, "stop"))
         terminal.say(f"stopped {stopped}")
         terminal.result({"stopped": stopped})
 

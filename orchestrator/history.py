@@ -56,7 +56,7 @@ def recent(aws: Aws, where: Where, most: int) -> list[Release]:
         by_deployment = _executions(aws, where.pipeline, most)
         _name_authors(aws, where.pipeline, by_deployment.values())
         releases = [_release(aws, each, by_deployment.pop(each["deploymentId"], None)) for each in found]
-    releases += [_without_deployment(execution) for execution in by_deployment.values()]
+    releases += [_without_deployment(execution) for execution in by_deployment.values() if not _is_birth(execution)]
     return sorted(releases, key=lambda release: release.began, reverse=True)[:most]
 
 
@@ -125,6 +125,12 @@ def _release(aws: Aws, deployment: dict[str, Any], execution: dict[str, Any] | N
     )
 
 
+def _is_birth(execution: Mapping[str, Any]) -> bool:
+    """Whether it is the run that AWS gives every new pipeline, before its branch exists: nobody released anything."""
+    created = execution.get("trigger", {}).get("triggerType") == "CreatePipeline"
+    return created and not execution.get("sourceRevisions") and execution["status"] == "Failed"
+
+
 def _without_deployment(execution: dict[str, Any]) -> Release:
     return Release(
         "",
@@ -136,7 +142,7 @@ def _without_deployment(execution: dict[str, Any]) -> Release:
         _commit(execution),
         "",
         "",
-        execution.get("statusSummary") or execution["why"],
+        execution.get("statusSummary") or execution["why"] or execution.get("stopTrigger", {}).get("reason", ""),
     )
 
 

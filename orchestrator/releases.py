@@ -1,4 +1,4 @@
-"""Releases: begun, taken back, stopped and approved, through the pipeline and CodeDeploy's public APIs alone."""
+"""Releases: begun, taken back and approved, through the pipeline and CodeDeploy's public APIs alone."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Target:
     pipeline: Mapping[str, Any]
 
 
-def preflight(site: Site, target: Target) -> None:
+def preflight(site: Site, target: Target, *, despite_alarms: bool = False) -> None:
     """Refuses a release that could not end well: one is running, the listener is elsewhere, the source is cut off."""
     with explained("looking before the release"):
         running = deployments(site.aws, target.ecs, RUNNING)
@@ -39,6 +39,11 @@ def preflight(site: Site, target: Target) -> None:
             )
         _listener_is_primary(site, target)
         _source_is_connected(site, target)
+        if not despite_alarms and (active := active_alarms(site, target)):
+            raise NotNow(
+                f"alarm {active[0]} is on: CodeDeploy would stop the release at once",
+                f"wait until it is off: {site.config.command('status')}; or go back: {site.config.command('rollback')}",
+            )
 
 
 def _listener_is_primary(site: Site, target: Target) -> None:
@@ -79,6 +84,19 @@ def _source_is_connected(site: Site, target: Target) -> None:
             f"the connection to GitHub is {status}",
             "accept it once in the console: Developer Tools, Settings, Connections",
         )
+
+
+def active_alarms(site: Site, target: Target) -> list[str]:
+    """Which of the deployment group's alarms are on."""
+    group = site.aws.client("codedeploy").get_deployment_group(
+        applicationName=target.ecs["application_name"], deploymentGroupName=target.ecs["deployment_group_name"]
+    )["deploymentGroupInfo"]
+    configured = group.get("alarmConfiguration", {})
+    names = [alarm["name"] for alarm in configured.get("alarms", [])]
+    if not configured.get("enabled") or not names:
+        return []
+    alarms = site.aws.client("cloudwatch").describe_alarms(AlarmNames=names, StateValue="ALARM")
+    return [alarm["AlarmName"] for alarm in alarms["MetricAlarms"]]
 
 
 def push(site: Site, target: Target) -> str:
@@ -171,7 +189,7 @@ def deploy_image(site: Site, target: Target, uri: str) -> str:
     return deploy_revision(site, target, registered["taskDefinitionArn"], f"image {digest_of(uri)}")
 
 
-def deploy_revision(site: Site, target: Target, task_definition: str, why: str) -> str:
+def deploy_revision(site: Site, target: Target, task_definition: str, why: str, *, despite_alarms: bool = False) -> str:
     """A blue/green deployment of a registered task definition; the deployment's id."""
     text = (site.config.root / "appspec.yaml").read_text(encoding="utf-8")
     values = {**target.ecs["placeholders"], "TASK_DEFINITION": task_definition}
@@ -182,6 +200,7 @@ def deploy_revision(site: Site, target: Target, task_definition: str, why: str) 
             deploymentGroupName=target.ecs["deployment_group_name"],
             revision={"revisionType": "AppSpecContent", "appSpecContent": {"content": appspec}},
             description=why[:256],
+            **({"overrideAlarmConfiguration": {"enabled": False, "alarms": []}} if despite_alarms else {}),
         )
     return str(made["deploymentId"])
 
@@ -201,7 +220,7 @@ def rollback(site: Site, target: Target, wanted: str = "") -> tuple[str, str]:
     first = str(site.record("ecs").get("first", ""))
     if not first or not good or first == good[0].task_definition:
         raise NotNow("there is no earlier good release", f"see: {site.config.command('history')}")
-    return deploy_revision(site, target, first, "rollback to the first deployment"), "the first deployment"
+    return _back(site, target, first, "the first deployment"), "the first deployment"
 
 
 def _is(release: Release, wanted: str) -> bool:
@@ -212,33 +231,16 @@ def _is(release: Release, wanted: str) -> bool:
 
 def _again(site: Site, target: Target, release: Release) -> tuple[str, str]:
     name = release.commit[:8] or release.digest or release.deployment
-    return deploy_revision(site, target, release.task_definition, f"rollback to {name}"), name
+    return _back(site, target, release.task_definition, name), name
 
 
-def stop(site: Site, target: Target) -> str:
-    """Ends the release that runs, traffic back to where it was; what was stopped."""
-    client = site.aws.client("codedeploy")
-    stopped = []
-    with explained("stopping the release"):
-        for deployment in deployments(site.aws, target.ecs, RUNNING):
-            client.stop_deployment(deploymentId=deployment, autoRollbackEnabled=True)
-            stopped.append(f"deployment {deployment}")
-        name, pipelines = target.pipeline["pipeline_name"], site.aws.client("codepipeline")
-        for execution in pipelines.list_pipeline_executions(pipelineName=name, maxResults=10)[
-            "pipelineExecutionSummaries"
-        ]:
-            if execution["status"] == "InProgress":
-                identifier = execution["pipelineExecutionId"]
-                pipelines.stop_pipeline_execution(
-                    pipelineName=name,
-                    pipelineExecutionId=identifier,
-                    abandon=False,
-                    reason="stopped by the orchestrator",
-                )
-                stopped.append(f"pipeline execution {identifier}")
-    if not stopped:
-        raise NotNow("no release is running", f"see: {site.config.command('history')}")
-    return ", ".join(stopped)
+def _back(site: Site, target: Target, task_definition: str, name: str) -> str:
+    """The alarm of what it replaces must not stop a rollback; one that comes up while all are off may."""
+    with explained("looking at the alarms"):
+        active = active_alarms(site, target)
+    if active:
+        site.say(f"goes back although alarm {active[0]} is on")
+    return deploy_revision(site, target, task_definition, f"rollback to {name}", despite_alarms=bool(active))
 
 
 def approve(site: Site, target: Target, *, reject: bool, summary: str) -> str:

@@ -60,6 +60,7 @@ class FakeApis:
         self.actions: dict[str, list[dict[str, Any]]] = {}
         self.stages: list[dict[str, Any]] = []
         self.events: list[dict[str, Any]] = []
+        self.alarms: list[str] = []
         self.made: list[dict[str, Any]] = []
 
     def client(self, _: str) -> FakeApis:
@@ -110,11 +111,13 @@ class FakeApis:
         self.made.append(asked)
         return {"deploymentId": "d-new"}
 
-    def stop_deployment(self, **asked: Any) -> None:
-        self.made.append(asked)
+    def get_deployment_group(self, **_: Any) -> dict[str, Any]:
+        watched = {"enabled": True, "alarms": [{"name": "blue-5xx"}, {"name": "green-5xx"}]}
+        return {"deploymentGroupInfo": {"alarmConfiguration": watched}}
 
-    def stop_pipeline_execution(self, **asked: Any) -> None:
-        self.made.append(asked)
+    def describe_alarms(self, AlarmNames: list[str], StateValue: str) -> dict[str, Any]:
+        assert StateValue == "ALARM"
+        return {"MetricAlarms": [{"AlarmName": name} for name in AlarmNames if name in self.alarms]}
 
     def get_deployment(self, deploymentId: str) -> dict[str, Any]:
         return {"deploymentInfo": next(each for each in self.deployments if each["deploymentId"] == deploymentId)}
@@ -183,6 +186,23 @@ def test_a_connection_that_nobody_accepted_is_found_before_the_release(here: Sit
         releases.preflight(here, target)
 
 
+def test_an_alarm_that_is_on_is_found_before_the_release_and_does_not_stop_a_rollback(
+    here: Site, apis: FakeApis
+) -> None:
+    apis.alarms = ["green-5xx"]
+    with pytest.raises(NotNow, match="alarm green-5xx is on") as refused:
+        releases.preflight(here, TARGET)
+    assert "rollback" in refused.value.remedy
+    releases.preflight(here, TARGET, despite_alarms=True)
+    for number in (2, 3):
+        apis.deployed(number)
+    releases.rollback(here, TARGET)
+    assert apis.made[0]["overrideAlarmConfiguration"]["enabled"] is False
+    apis.alarms = []
+    releases.rollback(here, TARGET)
+    assert "overrideAlarmConfiguration" not in apis.made[1]
+
+
 def test_history_joins_deployments_with_their_commits_and_keeps_builds_that_failed(here: Site, apis: FakeApis) -> None:
     apis.deployed(2)
     apis.executed(
@@ -193,6 +213,23 @@ def test_history_joins_deployments_with_their_commits_and_keeps_builds_that_fail
     good, bad = found["e-1"], found["e-2"]
     assert (good.commit, good.who, good.digest, good.seconds) == ("c" * 40, "author of c", "2" * 12, 90.0)
     assert (bad.deployment, bad.result, bad.why) == ("", "Failed", "Build: exit code 1")
+
+
+def test_history_leaves_out_the_run_that_a_new_pipeline_gets_before_there_is_a_branch(
+    here: Site, apis: FakeApis
+) -> None:
+    failed = _action("Source", "Failed", errorDetails={"message": "no branch main"})
+    for name, trigger in (("e-1", "CreatePipeline"), ("e-2", "CloudWatchEvent")):
+        apis.executed(name, "Failed", "", failed)
+        apis.executions[0] |= {"sourceRevisions": [], "trigger": {"triggerType": trigger}}
+    assert [release.execution for release in history.recent(here.aws, TARGET, 10)] == ["e-2"]
+
+
+def test_history_says_who_stopped_a_release_before_its_deployment(here: Site, apis: FakeApis) -> None:
+    apis.executed("e-1", "Stopped", "c" * 40, _action("Build", "Succeeded"))
+    apis.executions[0]["stopTrigger"] = {"reason": "stopped by the orchestrator"}
+    (stopped,) = history.recent(here.aws, TARGET, 10)
+    assert (stopped.result, stopped.why) == ("Stopped", "stopped by the orchestrator")
 
 
 def test_a_rollback_goes_to_the_release_before_the_last_good_one(here: Site, apis: FakeApis) -> None:
@@ -219,15 +256,6 @@ def test_a_rollback_names_its_release_by_deployment_or_digest(here: Site, apis: 
     assert releases.rollback(here, TARGET, "sha256:3333")[1] == "3" * 12
     with pytest.raises(NotNow, match="no good release is '9999'"):
         releases.rollback(here, TARGET, "9999")
-
-
-def test_stop_ends_the_deployment_with_a_rollback_and_the_pipeline_too(here: Site, apis: FakeApis) -> None:
-    with pytest.raises(NotNow, match="no release is running"):
-        releases.stop(here, TARGET)
-    apis.running = ["d-9"]
-    apis.executed("e-9", "InProgress", "c" * 40)
-    assert releases.stop(here, TARGET) == "deployment d-9, pipeline execution e-9"
-    assert apis.made[0] == {"deploymentId": "d-9", "autoRollbackEnabled": True}
 
 
 def test_an_approval_is_answered_with_its_token(here: Site, apis: FakeApis) -> None:
