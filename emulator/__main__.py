@@ -1,4 +1,4 @@
-"""The command line: start, stop, status and logs. The only place that prints and exits."""
+"""The command line: start, stop, status, logs and connect. The only place that prints and exits."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def main(argv: list[str] | None = None) -> int:
     if arguments.command == "start":
         options = replace(options, runtime=arguments.runtime, iam=arguments.iam)
     try:
-        return {"start": _start, "stop": _stop, "status": _status, "logs": _logs}[arguments.command](options, arguments)
+        return _COMMANDS[arguments.command](options, arguments)
     except DaemonError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
@@ -40,7 +40,7 @@ def _parser() -> argparse.ArgumentParser:
     common.add_argument("--port", type=_port, default=environ.get("EMULATOR_PORT", _PORT), help="default: %(default)s")
     parser = argparse.ArgumentParser(prog="python -m emulator", description="AWS on one machine.")
     parser.add_argument("--version", action="version", version=f"emulator {__version__}")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="start|stop|status|logs")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="start|stop|status|logs|connect")
     start = commands.add_parser("start", parents=[common], help="start it in the background, and wait until it answers")
     start.add_argument("--runtime", choices=["auto", "process", "docker"], default="auto", help="what tasks run in")
     iam_help = "calls that a role's policies do not allow: log them, answer AccessDenied, or let them pass"
@@ -53,6 +53,10 @@ def _parser() -> argparse.ArgumentParser:
     status.add_argument("--json", action="store_true", help="for programs")
     logs = commands.add_parser("logs", parents=[common], help="its own log")
     logs.add_argument("-f", "--follow", action="store_true", help="go on printing what comes")
+    connect_help = "accept connections to GitHub, as in AWS's console; a repository here stands in for the one there"
+    connect = commands.add_parser("connect", parents=[common], help=connect_help)
+    connect.add_argument("repository", metavar="OWNER/REPOSITORY")
+    connect.add_argument("--connection", metavar="NAME", help="this one only; default: all that wait")
     return parser
 
 
@@ -158,6 +162,21 @@ def _logs(options: Options, arguments: argparse.Namespace) -> int:
             return 0
 
 
+def _connect(options: Options, arguments: argparse.Namespace) -> int:
+    found = daemon.running(options.folder)
+    if found is None:
+        raise DaemonError("the emulator is not running; next: python -m emulator start")
+    done = daemon.connect(found, arguments.repository, arguments.connection)
+    print(f"repository {done['url']} stands in for https://github.com/{arguments.repository}")
+    for name in done["accepted"]:
+        print(f"accepted   connection {name}")
+    if not done["accepted"]:
+        print(f"accepted   nothing waits; available: {', '.join(done['available']) or 'none, run this again after it'}")
+    print(f"push       git push {done['url']} HEAD:main")
+    print(f"always     git config url.{done['url']}.insteadOf https://github.com/{arguments.repository}")
+    return 0
+
+
 def _patiently(try_it: Callable[[], bool]) -> bool:
     """Five seconds: the guardian of a killed emulator may hold the lock while it cleans up."""
     deadline = time.monotonic() + 5
@@ -166,6 +185,11 @@ def _patiently(try_it: Callable[[], bool]) -> bool:
             return False
         time.sleep(0.1)
     return True
+
+
+_COMMANDS: dict[str, Callable[[Options, argparse.Namespace], int]] = {
+    "connect": _connect, "logs": _logs, "start": _start, "status": _status, "stop": _stop,
+}  # fmt: skip
 
 
 if __name__ == "__main__":

@@ -98,6 +98,21 @@ def health(instance: Instance, timeout: float = 5) -> dict[str, Any] | None:
         return None
 
 
+def connect(instance: Instance, repository: str, connection: str | None) -> dict[str, Any]:
+    """Accepts connections for a repository, as people do in AWS's console; raises DaemonError."""
+    body = json.dumps({"repository": repository, "connection": connection}).encode()
+    url = f"http://127.0.0.1:{instance.port}/_emulator/connections"
+    request = urllib.request.Request(url, body, {"Content-Type": "application/json"})
+    try:
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            found: dict[str, Any] = json.load(answer)
+            return found
+    except urllib.error.HTTPError as error:
+        raise DaemonError(json.load(error)["message"]) from error
+    except OSError as error:
+        raise DaemonError(f"the emulator does not answer ({error}); see: python -m emulator logs") from error
+
+
 def start(options: Options) -> Instance:
     """Starts one in the background and waits until it answers; raises DaemonError."""
     options.folder.mkdir(parents=True, exist_ok=True)

@@ -156,6 +156,11 @@ def _codebuild(call: Call) -> Iterable[str]:
         yield call.arn(f"project/{name}")
 
 
+def _connection(call: Call) -> Iterable[str]:
+    if arn := call.parameters.get("ConnectionArn"):
+        yield str(arn)
+
+
 def _codecommit(call: Call) -> Iterable[str]:
     if name := call.parameters.get("repositoryName"):
         yield call.arn(str(name))
@@ -181,8 +186,10 @@ def _pipeline(call: Call) -> Iterable[str]:
 _FINDERS: dict[str, Callable[[Call], Iterable[str]]] = {
     "codebuild": _codebuild,
     "codecommit": _codecommit,
+    "codeconnections": _connection,
     "codedeploy": _codedeploy,
     "codepipeline": _pipeline,
+    "codestar-connections": _connection,
     "ecr": _ecr,
     "lambda": _lambda,
     "logs": _logs,

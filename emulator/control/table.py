@@ -13,6 +13,7 @@ from emulator.control import (
     codecommit,
     codedeploy,
     codepipeline,
+    connections,
     ecr,
     ecs,
     elbv2,
@@ -35,8 +36,10 @@ SERVICES: dict[str, dict[str, Operation]] = {
     "cloudwatch": cloudwatch.OPERATIONS,
     "codebuild": codebuild.OPERATIONS,
     "codecommit": codecommit.OPERATIONS,
+    "codeconnections": connections.OPERATIONS,
     "codedeploy": codedeploy.OPERATIONS,
     "codepipeline": codepipeline.OPERATIONS,
+    "codestar-connections": connections.OPERATIONS,
     "ecr": ecr.OPERATIONS,
     "ecs": ecs.OPERATIONS,
     "elbv2": elbv2.OPERATIONS,
@@ -52,6 +55,8 @@ SERVICES: dict[str, dict[str, Operation]] = {
 # By path prefix, for requests that are not signed as AWS's SDKs do; each is made once, when the emulator starts.
 MOUNTS: dict[str, Callable[[Store], WSGIApplication]] = {
     codecommit.PREFIX: codecommit.application,
+    connections.CONSOLE_PREFIX: connections.console,
+    connections.PREFIX: connections.application,
     metadata.PREFIX: metadata.application,
     "/v2/": ecr.registry,
 }

@@ -92,6 +92,13 @@ def _codecommit(clients: Clients) -> Tagged:
         yield found["Arn"], _pairs(codecommit.list_tags_for_resource(resourceArn=found["Arn"])["tags"])
 
 
+def _connections(clients: Clients) -> Tagged:
+    connections = clients("codeconnections")
+    for connection in connections.list_connections()["Connections"]:
+        arn = connection["ConnectionArn"]
+        yield arn, connections.list_tags_for_resource(ResourceArn=arn)["Tags"]
+
+
 def _codepipeline(clients: Clients) -> Tagged:
     codepipeline = clients("codepipeline")
     for pipeline in codepipeline.list_pipelines()["pipelines"]:
@@ -111,6 +118,7 @@ _SOURCES: list[Callable[[Clients], Tagged]] = [
     _codebuild,
     _codecommit,
     _codepipeline,
+    _connections,
     _ecr,
     _ecs,
     _scalable_targets,

@@ -57,16 +57,20 @@ def _start(store: Store, call: Call) -> Answer:
     with store.change():
         if token and token in found.tokens:
             return {"pipelineExecutionId": found.tokens[token]}
-        if sum(not each.over for each in list(found.executions.values())) >= _AT_ONCE:
-            raise AwsError(
-                "ConcurrentPipelineExecutionsLimitExceededException",
-                f"The pipeline {found.name} has {_AT_ONCE} executions in progress",
-            )
+        check_limit(found)
         made = start(found, (call.account, call.region), trigger, given)
         made.source_revisions = {each["actionName"]: each for each in call.parameters.get("sourceRevisions") or []}
         if token:
             found.tokens[token] = made.id
     return {"pipelineExecutionId": made.id}
+
+
+def check_limit(found: Pipeline) -> None:
+    if sum(not each.over for each in list(found.executions.values())) >= _AT_ONCE:
+        raise AwsError(
+            "ConcurrentPipelineExecutionsLimitExceededException",
+            f"The pipeline {found.name} has {_AT_ONCE} executions in progress",
+        )
 
 
 def _check_variables(found: Pipeline, given: dict[str, str]) -> None:

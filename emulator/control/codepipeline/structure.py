@@ -10,6 +10,7 @@ import re
 from dataclasses import dataclass
 
 from emulator.control import roles
+from emulator.control.codepipeline import triggers
 from emulator.control.codepipeline.tables import Json
 from emulator.state.call import AwsError, Call
 from emulator.state.store import Store
@@ -71,6 +72,9 @@ def checked(store: Store, call: Call, given: Json) -> Json:
         _stage(stage, position, call.region)
     _names(declaration["stages"])
     _artifacts(declaration["stages"])
+    triggers.check(declaration)
+    if declaration["pipelineType"] == "V2" and (found := triggers.with_defaults(declaration)):
+        declaration["triggers"] = found
     try:
         roles.check(store, declaration["roleArn"], PRINCIPAL)
     except roles.RoleRefused as error:

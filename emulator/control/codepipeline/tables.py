@@ -83,6 +83,7 @@ class Execution:
     started: datetime = field(default_factory=now)
     updated: datetime = field(default_factory=now)
     source_revisions: dict[str, Json] = field(default_factory=dict)  # by action, as StartPipelineExecution gave them
+    pushed: dict[str, str] = field(default_factory=dict)  # of a trigger: what was pushed, as events tell it
     position: int = 0
     waiting: bool = True
     arrived: datetime = field(default_factory=now)  # at the stage before which it waits

@@ -1,4 +1,4 @@
-"""CodeCommit's repositories: git over HTTP as a WSGI application, and the same repositories as an object."""
+"""Git repositories, CodeCommit's and stand-ins for GitHub's: WSGI applications over HTTP, and the same as objects."""
 
 from emulator.data.repositories.commits import Author, Changes, Created, Put
 from emulator.data.repositories.errors import CodeCommitError, Forbidden, Unauthenticated
@@ -6,6 +6,7 @@ from emulator.data.repositories.git import ZERO
 from emulator.data.repositories.history import MODES, Commit, Difference, Entry, File, Folder, Person
 from emulator.data.repositories.repositories import Repositories, Repository
 from emulator.data.repositories.signature import Access, SignatureCheck
+from emulator.data.repositories.stand_ins import StandIns, UnknownRepository
 
 __all__ = [
     "MODES",
@@ -26,5 +27,7 @@ __all__ = [
     "Repositories",
     "Repository",
     "SignatureCheck",
+    "StandIns",
     "Unauthenticated",
+    "UnknownRepository",
 ]

@@ -1,4 +1,4 @@
-"""Git's smart HTTP protocol (git's Documentation/gitprotocol-http) over WSGI, under `/v1/repos/<name>`."""
+"""Git's smart HTTP protocol (git's Documentation/gitprotocol-http) over WSGI."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from emulator.data.repositories.errors import CodeCommitError, Forbidden, Unauth
 from emulator.data.repositories.git import Git
 from emulator.data.repositories.signature import Access
 
-_ROUTE = re.compile(r"(?P<root>/v1/repos/(?P<name>[^/]+))/(?P<call>info/refs|git-upload-pack|git-receive-pack)")
+_ROUTE = re.compile(r"/v1/repos/(?P<name>[^/]+)/(?P<call>info/refs|git-upload-pack|git-receive-pack)")
 _SERVICES = {"git-upload-pack": "pull", "git-receive-pack": "push"}
 _NEVER_CACHED = [("Expires", "Fri, 01 Jan 1980 00:00:00 GMT"), ("Pragma", "no-cache"), ("Cache-Control", "no-cache")]
 _BLOCK = 1 << 18
@@ -44,6 +44,8 @@ class Refused(Exception):
 class SmartHttp:
     """Answers git clients; `find(name)` opens a repository or raises, `pushed(name, changes)` hears what a push did.
 
+    `route` names the repository and git's call in a path: CodeCommit's `/v1/repos/<name>/…`, unless given.
+
     A request's body is complete, in a file, before git sees it: whoever is killed while he pushes has pushed nothing.
     """
 
@@ -53,7 +55,9 @@ class SmartHttp:
         authorize: Callable[[Access], None],
         find: Callable[[str], Git],
         pushed: Callable[[str, list[Change]], None],
+        route: re.Pattern[str] = _ROUTE,
     ) -> None:
+        self._route = route
         self._authorize = authorize
         self._find = find
         self._pushed = pushed
@@ -83,14 +87,15 @@ class SmartHttp:
 
     def _respond(self, environ: dict[str, Any], body: _Body, start_response: StartResponse) -> Iterable[bytes]:
         path = environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")
-        route = _ROUTE.fullmatch(path)
+        route = self._route.fullmatch(path)
         if route is None:
             raise Refused(404, "no such repository URL")
         asked = parse_qs(environ.get("QUERY_STRING", "")).get("service", [""])[0]
         service = asked if route["call"] == "info/refs" else route["call"]
         if service not in _SERVICES:
             raise Refused(403, "only git's smart protocol is spoken here")
-        self._authorize(_access(environ, route["root"], route["name"], _SERVICES[service]))
+        root = path.removesuffix(f"/{route['call']}")
+        self._authorize(_access(environ, root, route["name"], _SERVICES[service]))
         git = self._find(route["name"])
         environment = {"GIT_PROTOCOL": str(environ.get("HTTP_GIT_PROTOCOL", ""))}
         if route["call"] == "info/refs":

@@ -7,11 +7,15 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from emulator.control.codebuild import references
 from emulator.control.codebuild.tables import Build, Json
 from emulator.control.codecommit.house import repositories
+from emulator.control.connections import use
+from emulator.control.connections.stand_ins import stand_ins
 from emulator.data.builds.artifacts import unzip
 from emulator.data.builds.buildspec import Buildspec, BuildspecError, parse
 from emulator.data.repositories import CodeCommitError
+from emulator.state.clients import Credentials
 from emulator.state.store import Store
 
 
@@ -19,7 +23,7 @@ class SourceError(Exception):
     """CodeBuild's CLIENT_ERROR in DOWNLOAD_SOURCE."""
 
 
-def download(store: Store, build: Build, s3: Any, folder: Path) -> dict[str, Path]:
+def download(store: Store, build: Build, s3: Any, credentials: Credentials, folder: Path) -> dict[str, Path]:
     """Every source in a folder of its own, by identifier; "" is the primary one."""
     places = {"": folder / "src"}
     places[""].mkdir(parents=True)
@@ -27,7 +31,7 @@ def download(store: Store, build: Build, s3: Any, folder: Path) -> dict[str, Pat
         for name, (bucket, key) in build.handoff.sources.items():
             identifier = "" if name == build.handoff.primary else name
             places[identifier] = folder / "src" if not identifier else folder / f"src-{name}"
-            _unzip(s3, bucket, key, places[identifier])
+            _handed(store, s3, credentials, (bucket, key), places[identifier])
         build.resolved = build.handoff.revision
         return places
     build.resolved = _fetch(store, build.project["source"], build.source_version, s3, places[""])
@@ -38,6 +42,24 @@ def download(store: Store, build: Build, s3: Any, folder: Path) -> dict[str, Pat
         places[identifier].mkdir()
         _fetch(store, source, versions.get(identifier), s3, places[identifier])
     return places
+
+
+def _handed(store: Store, s3: Any, credentials: Credentials, place: tuple[str, str], target: Path) -> None:
+    """An artifact of the pipeline: files, or where to clone from."""
+    bucket, key = place
+    try:
+        body = s3.get_object(Bucket=bucket, Key=key)["Body"].read()
+    except ClientError as error:
+        raise SourceError(f"s3://{bucket}/{key}: {error}") from error
+    reference = references.read(body)
+    if reference is None:
+        target.mkdir(parents=True, exist_ok=True)
+        return unzip(body, target)
+    # https://docs.aws.amazon.com/codepipeline/latest/userguide/troubleshooting.html#codebuild-role-connections
+    if use.refusal(store, credentials, reference.connection):
+        raise SourceError(f"authorization failed for primary source and source version {reference.commit}")
+    stand_ins(store).clone(reference.repository, reference.commit, target)
+    return None
 
 
 def _fetch(store: Store, source: Json, version: str | None, s3: Any, target: Path) -> str | None:

@@ -102,7 +102,7 @@ class Work:
         for name in ("home", "tmp"):
             (self._folder / name).mkdir()
         try:
-            places = sources.download(self._store, self._build, s3, self._folder)
+            places = sources.download(self._store, self._build, s3, credentials, self._folder)
             self._line(f"CODEBUILD_SRC_DIR={places['']}")
             spec = sources.buildspec(self._build, s3, places[""])
             return places, spec, environment.complete(self._store, self._build, spec, credentials, places)

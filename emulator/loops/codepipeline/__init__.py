@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from emulator.control.codepipeline.tables import tables
+from emulator.loops.codepipeline import pushes
 from emulator.loops.codepipeline.stages import step, supersede
 from emulator.loops.runner import Loop
 from emulator.state.store import Store
@@ -10,6 +11,7 @@ from emulator.state.store import Store
 
 def reconcile(store: Store) -> None:
     """One step of every execution, the oldest first: who came first enters a stage first."""
+    pushes.handle(store)
     with store.lock:
         known = [each for here in tables(store).pipelines.values() for each in here.values()]
     for pipeline in known:

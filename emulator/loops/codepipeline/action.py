@@ -13,6 +13,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from emulator.control import roles
+from emulator.control.codebuild import references
 from emulator.control.codepipeline.structure import PRINCIPAL
 from emulator.control.codepipeline.tables import ActionRun, Execution
 from emulator.state.clients import Credentials
@@ -47,12 +48,15 @@ class Action:
 
     def client(self, service: str) -> Any:
         """A client with the credentials of the action's own role, or of the pipeline's."""
+        return self.store.clients(service, self.region, self.credentials())
+
+    def credentials(self) -> Credentials:
         role = self.run.declaration.get("roleArn") or self.execution.declaration["roleArn"]
         try:
             self._credentials = self._credentials or roles.assume(self.store, role, PRINCIPAL)
         except roles.RoleRefused as error:
             raise ActionFailed("PermissionError", f"CodePipeline cannot assume the role {role}: {error}") from error
-        return self.store.clients(service, self.region, self._credentials)
+        return self._credentials
 
     # Artifacts
 
@@ -63,6 +67,11 @@ class Action:
             body: bytes = self.client("s3").get_object(Bucket=bucket, Key=key)["Body"].read()
         except ClientError as error:
             raise ActionFailed("PermissionError", f"The artifact {artifact} could not be read: {error}") from error
+        if references.read(body):
+            raise ActionFailed(
+                "ConfigurationError",
+                f"The artifact {artifact} is a reference (CODEBUILD_CLONE_REF), which only CodeBuild actions can use.",
+            )
         return body
 
     def file(self, artifact: str, path: str) -> bytes | None:
@@ -85,10 +94,10 @@ class Action:
         name = "".join(secrets.choice(string.ascii_letters + string.digits) for _ in range(7))
         return store["location"], f"{self.execution.pipeline[:20]}/{artifact[:10]}/{name}"
 
-    def put(self, artifact: str, body: bytes) -> None:
+    def put(self, artifact: str, body: bytes, kind: str = "application/zip") -> None:
         bucket, key = self.output(artifact)
         try:
-            self.client("s3").put_object(Bucket=bucket, Key=key, Body=body, ContentType="application/zip")
+            self.client("s3").put_object(Bucket=bucket, Key=key, Body=body, ContentType=kind)
         except ClientError as error:
             raise ActionFailed("PermissionError", f"The artifact {artifact} could not be stored: {error}") from error
         self.made(artifact, (bucket, key))

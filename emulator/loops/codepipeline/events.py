@@ -21,7 +21,8 @@ def _notify(store: Store, execution: Execution, what: str, detail: Json) -> None
 
 
 def notify_execution(store: Store, execution: Execution, state: str) -> None:
-    _notify(store, execution, "Pipeline", {"state": state, "start-time": execution.started.isoformat()})
+    trigger = {"execution-trigger": execution.pushed} if execution.pushed else {}
+    _notify(store, execution, "Pipeline", {"state": state, "start-time": execution.started.isoformat(), **trigger})
 
 
 def notify_stage(store: Store, execution: Execution, stage: str, state: str) -> None:

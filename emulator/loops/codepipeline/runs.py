@@ -11,7 +11,7 @@ from botocore.exceptions import ClientError
 
 from emulator.control import waits
 from emulator.control.codepipeline.tables import ActionRun, Execution, Json, StageRun, now
-from emulator.loops.codepipeline import approval, build, deploy, rolling, sources
+from emulator.loops.codepipeline import approval, build, connections, deploy, rolling, sources
 from emulator.loops.codepipeline.action import Action, ActionFailed, Steps
 from emulator.loops.codepipeline.events import notify_action
 from emulator.state.store import Store
@@ -22,7 +22,7 @@ _PROVIDERS: dict[tuple[str, str], Callable[[Action], Steps]] = {
     ("Source", "CodeCommit"): sources.codecommit,
     ("Source", "S3"): sources.s3,
     ("Source", "ECR"): sources.ecr,
-    ("Source", "CodeStarSourceConnection"): sources.connection,
+    ("Source", "CodeStarSourceConnection"): connections.connection,
     ("Build", "CodeBuild"): build.build,
     ("Test", "CodeBuild"): build.build,
     ("Approval", "Manual"): approval.manual,

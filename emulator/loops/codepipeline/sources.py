@@ -129,12 +129,3 @@ def ecr(action: Action) -> Steps:
     with zipfile.ZipFile(body, "w") as archive:
         archive.writestr("imageDetail.json", json.dumps(detail))
     action.put(action.only_output(), body.getvalue())
-
-
-def connection(action: Action) -> Steps:
-    """A connection leads out of this machine, where the emulator does not go."""
-    yield 0
-    raise ActionFailed(
-        "ConfigurationError",
-        f"the emulator has no connection {action.configuration['ConnectionArn']}: it reaches no GitHub; use CodeCommit",
-    )
