@@ -9,6 +9,7 @@ import typer
 
 from orchestrator import phases, view
 from orchestrator.config import CHECKOUT
+from orchestrator.errors import NotNow, Unreachable
 from orchestrator.runner import Runner
 from orchestrator.site import Outcome
 from orchestrator.terminal import Env, Json, Root, Sets, Terminal, run
@@ -32,17 +33,19 @@ def _target(runner: Runner, verb: str) -> Target:
 
 
 def first(runner: Runner, outcomes: list[Outcome]) -> None:
-    """Pushes the first commit after the pipeline was made; an interrupted one is begun by the next deploy."""
+    """Begins the first release after the pipeline was made; one that could not begin is begun by the next deploy."""
     from orchestrator import releases
     from orchestrator.following import Follower
 
     if all(outcome.result == "skipped" for outcome in outcomes) and runner.site.record("pipeline").get("released"):
         return
     target = _target(runner, "deploy")
-    if releases.first_is_due(runner.site, target):
-        runner.site.say("first release: pushes what is committed through the pipeline")
-        commit = releases.push(runner.site, target)
-        Follower(runner.site, target).execution(releases.execution_of(runner.site, target, commit))
+    try:
+        execution = releases.first(runner.site, target)
+    except (NotNow, Unreachable) as error:  # everything stands; only somebody else can say yes
+        return runner.site.say(f"no release yet: {error.what}; {error.remedy}")
+    if execution:
+        Follower(runner.site, target).execution(execution)
     runner.site.put_record("pipeline", runner.site.record("pipeline") | {"released": True})
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from orchestrator.errors import DeployError, Refused
 from orchestrator.site import Site, check_ports
-from orchestrator.tools import image, process, terraform_program
+from orchestrator.tools import image, process, source, terraform_program
 
 NEEDED_DISK = 3 * 1024**3
 
@@ -92,8 +92,21 @@ def _state(site: Site) -> Finding:
 def _source(site: Site) -> Finding:
     config = site.config
     context = (config.root / config.get("image", "context")).resolve()
-    source = image.Source(context, config.get("image", "dockerfile"))
-    return Finding("source", "ok", f"{len(source.inputs())} files into the image")
+    inputs = image.Source(context, config.get("image", "dockerfile")).inputs()
+    return Finding("source", "ok", f"{len(inputs)} files into the image")
+
+
+def _connection(site: Site) -> Finding:
+    config = site.config
+    repository = config.get("pipeline", "github_repository")
+    if not repository:
+        return Finding("connection", "ok", "none is needed: the source is CodeCommit")
+    arn = config.get("pipeline", "connection_arn") or source.named(site.aws, config.get("environment", "name"))
+    if not arn:
+        return Finding("connection", "ok", f"phase pipeline makes one; then {source.handshake(repository)}")
+    status = source.status_of(site.aws, arn)
+    remedy = "" if status == "AVAILABLE" else source.handshake(repository)
+    return Finding("connection", "warning" if remedy else "ok", f"to GitHub: {status}", remedy)
 
 
 def _builder(site: Site) -> Finding:
@@ -140,6 +153,7 @@ CHECKS: dict[str, Callable[[Site], Finding]] = {
     "endpoint": _endpoint,
     "credentials": _credentials,
     "state bucket": _state,
+    "connection": _connection,
     "builder": _builder,
     "docker": _engine,
     "ports": _ports,

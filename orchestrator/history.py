@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
+from orchestrator.tools import source
 from orchestrator.tools.aws import Aws, code, explained
 
 
@@ -90,21 +91,13 @@ def _executions(aws: Aws, pipeline: Mapping[str, Any], most: int) -> dict[str, d
 
 
 def _name_authors(aws: Aws, pipeline: Mapping[str, Any], executions: Iterable[dict[str, Any]]) -> None:
-    """Puts the commits' authors to their executions, as far as CodeCommit has them."""
-    from botocore.exceptions import ClientError
-
-    repository, known = pipeline.get("repository_name"), dict[str, str]()
+    """Puts the commits' authors to their executions, as far as they are known."""
+    known: dict[str, str] = {}
     for execution in executions:
         commit = _commit(execution)
-        if not repository or not commit:
-            continue
-        if commit not in known:
-            try:
-                found = aws.client("codecommit").get_commit(repositoryName=repository, commitId=commit)["commit"]
-                known[commit] = found["author"]["name"]
-            except ClientError:
-                known[commit] = ""  # a commit that was since pushed over: the trigger says who, too
-        execution["author"] = known[commit]
+        if commit and commit not in known:
+            known[commit] = source.author(aws, aws.config.root, pipeline, commit)
+        execution["author"] = known.get(commit, "")
 
 
 def _release(aws: Aws, deployment: dict[str, Any], execution: dict[str, Any] | None) -> Release:
@@ -177,13 +170,15 @@ def _who(execution: dict[str, Any] | None) -> str:
     if execution and execution.get("author"):
         return str(execution["author"])
     trigger = (execution or {}).get("trigger", {})
+    if trigger.get("triggerType") == "WebhookV2":  # its detail is the connection
+        return "git push"
     detail = str(trigger.get("triggerDetail", ""))
     return detail.rpartition("/")[2] or str(trigger.get("triggerType", ""))
 
 
 def _commit(execution: dict[str, Any] | None) -> str:
-    for source in (execution or {}).get("sourceRevisions", []):
-        return str(source.get("revisionId", ""))
+    for revision in (execution or {}).get("sourceRevisions", []):
+        return str(revision.get("revisionId", ""))
     return ""
 
 

@@ -11,8 +11,8 @@ from orchestrator import documents
 from orchestrator.errors import BadDocument, NotNow, ReleaseFailed
 from orchestrator.history import Release, deployments, digest_of, recent
 from orchestrator.site import Site
-from orchestrator.tools import git
-from orchestrator.tools.aws import code, explained
+from orchestrator.tools import git, source
+from orchestrator.tools.aws import explained
 
 RUNNING = ("Created", "Queued", "InProgress", "Baking", "Ready")
 # The event rule starts the pipeline within seconds of a push.
@@ -38,7 +38,7 @@ def preflight(site: Site, target: Target, *, despite_alarms: bool = False) -> No
                 f"follow it: {site.config.command('release --follow')}, or end it: {site.config.command('stop')}",
             )
         _listener_is_primary(site, target)
-        _source_is_connected(site, target)
+        source.check_connection(site.aws, target.pipeline)
         if not despite_alarms and (active := active_alarms(site, target)):
             raise NotNow(
                 f"alarm {active[0]} is on: CodeDeploy would stop the release at once",
@@ -74,18 +74,6 @@ def _forwarded(listener: Mapping[str, Any]) -> set[str]:
     return arns
 
 
-def _source_is_connected(site: Site, target: Target) -> None:
-    arn = target.pipeline.get("connection_arn")
-    if not arn:
-        return
-    status = site.aws.client("codeconnections").get_connection(ConnectionArn=arn)["Connection"]["ConnectionStatus"]
-    if status != "AVAILABLE":
-        raise NotNow(
-            f"the connection to GitHub is {status}",
-            "accept it once in the console: Developer Tools, Settings, Connections",
-        )
-
-
 def active_alarms(site: Site, target: Target) -> list[str]:
     """Which of the deployment group's alarms are on."""
     group = site.aws.client("codedeploy").get_deployment_group(
@@ -107,43 +95,13 @@ def push(site: Site, target: Target) -> str:
         raise NotNow("there is no commit to release", "git init, git add, git commit; then release again")
     for file in git.changed(root)[:5]:
         site.say(f"not committed, so not released: {file}")
-    with explained("reading the branch"):
-        if target.pipeline.get("repository_name") and branch_head(site, target) == commit:
-            raise NotNow(
-                f"{commit[:8]} is released already", "commit something first, or start it anew: release --again"
-            )
-    refused = _push(site, target)
+    if source.head(site.aws, root, target.pipeline) == commit:
+        raise NotNow(f"{commit[:8]} is released already", "commit something first, or start it anew: release --again")
+    refused = source.push(site.aws, root, target.pipeline)
     if refused:
         raise ReleaseFailed(f"git push was refused:\n  {refused}", "git pull what others released, then release again")
     site.say(f"pushed {commit[:8]} to {branch}")
     return commit
-
-
-def _push(site: Site, target: Target) -> str:
-    root, pipeline = site.config.root, target.pipeline
-    if pipeline.get("clone_url_http"):
-        return git.push(root, pipeline["clone_url_http"], pipeline["branch"], site.aws.git_environment())
-    repository = str(site.config.get("pipeline", "github_repository"))
-    remote = git.remote_of(root, repository)
-    return (
-        git.push_remote(root, remote, pipeline["branch"]) if remote else f"no remote of this checkout is {repository}"
-    )
-
-
-def branch_head(site: Site, target: Target) -> str:
-    """The commit that the pipeline's branch is at in CodeCommit; empty when there is none yet."""
-    from botocore.exceptions import ClientError
-
-    pipeline = target.pipeline
-    try:
-        found = site.aws.client("codecommit").get_branch(
-            repositoryName=pipeline["repository_name"], branchName=pipeline["branch"]
-        )
-    except ClientError as error:
-        if code(error) == "BranchDoesNotExistException":
-            return ""
-        raise
-    return str(found["branch"]["commitId"])
 
 
 def execution_of(site: Site, target: Target, commit: str) -> str:
@@ -265,9 +223,27 @@ def approve(site: Site, target: Target, *, reject: bool, summary: str) -> str:
     raise NotNow("the pipeline waits for no approval", f"see: {site.config.command('release --follow')}")
 
 
-def first_is_due(site: Site, target: Target) -> bool:
-    """Whether the pipeline has never had a commit: the deploy then pushes the first one itself."""
-    if not target.pipeline.get("repository_name") or not git.head(site.config.root):
-        return False
-    with explained("codecommit:GetBranch"):
-        return not branch_head(site, target)
+def first(site: Site, target: Target) -> str:
+    """Begins the first release of a new pipeline; its execution, empty when there is nothing to begin.
+
+    Raises NotNow while the connection to GitHub waits to be accepted.
+    """
+    if not git.head(site.config.root):
+        return ""
+    source.check_connection(site.aws, target.pipeline)
+    if not source.head(site.aws, site.config.root, target.pipeline):
+        site.say("first release: pushes what is committed through the pipeline")
+        return execution_of(site, target, push(site, target))
+    if not source.is_on_github(target.pipeline):
+        return ""
+    # The repository was there before the pipeline: its creation released the branch, or found nobody had accepted yet.
+    with explained("codepipeline:ListPipelineExecutions"):
+        name = target.pipeline["pipeline_name"]
+        listed = site.aws.client("codepipeline").list_pipeline_executions(pipelineName=name)
+    for execution in listed["pipelineExecutionSummaries"]:
+        if execution["status"] == "InProgress":
+            return str(execution["pipelineExecutionId"])
+        if execution.get("sourceRevisions"):
+            return ""
+    site.say("first release: runs the branch that is there through the pipeline")
+    return again(site, target)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from orchestrator.tools import source
 from orchestrator.tools.aws import Aws, code
 
 # Their create call is a put, so doing it twice is doing it once; of a task definition it makes one more revision.
@@ -181,10 +182,7 @@ def _bucket(aws: Aws, values: Values) -> str | None:
 
 
 def _connection(aws: Aws, values: Values) -> str | None:
-    for connection in aws.client("codeconnections").list_connections()["Connections"]:
-        if connection["ConnectionName"] == values["name"]:
-            return str(connection["ConnectionArn"])
-    return None
+    return source.named(aws, values["name"]) or None
 
 
 FINDERS: dict[str, Finder] = {

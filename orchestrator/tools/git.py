@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from orchestrator.errors import Unreachable
 from orchestrator.tools import process
 
 
@@ -60,14 +62,39 @@ def push(root: Path, url: str, branch_name: str, env: Mapping[str, str]) -> str:
 
 def remote_of(root: Path, repository: str) -> str:
     """The remote whose URL names ``OWNER/REPOSITORY``; empty when there is none."""
+    wanted = repository.lower()
     for line in process.run(["git", "remote", "-v"], cwd=root).out.splitlines():
         name, _, rest = line.partition("\t")
-        if repository.lower() in rest.lower().removesuffix(" (push)").removesuffix(".git"):
+        url = rest.rpartition(" ")[0].lower().removesuffix("/").removesuffix(".git")
+        if url.endswith((f"/{wanted}", f":{wanted}")):
             return name
     return ""
 
 
+def remote_head(root: Path, remote: str, branch_name: str) -> str:
+    """The commit of a branch at a remote or URL, read with the user's own credentials; empty when there is none."""
+    reference = f"refs/heads/{branch_name}"
+    done = process.run(["git", "ls-remote", remote, reference], cwd=root, env=_unattended(), timeout=60)
+    if done.code:
+        raise Unreachable(
+            f"git cannot read {remote}: {done.err.strip() or 'no answer'}", f"this must work: git ls-remote {remote}"
+        )
+    return done.out.partition("\t")[0].strip()
+
+
 def push_remote(root: Path, remote: str, branch_name: str) -> str:
-    """Pushes HEAD to a remote of the user's, with the user's own credentials."""
-    done = process.run(["git", "push", remote, f"HEAD:refs/heads/{branch_name}"], cwd=root, timeout=600)
-    return "" if done.code == 0 else done.err.strip()
+    """Pushes HEAD to a remote or URL, with the user's own credentials; git's words when it was refused, else empty."""
+    command = ["git", "push", remote, f"HEAD:refs/heads/{branch_name}"]
+    done = process.run(command, cwd=root, env=_unattended(), timeout=600)
+    return "" if done.code == 0 else (done.err.strip() or done.out.strip())
+
+
+def author_of(root: Path, commit: str) -> str:
+    """Who wrote a commit; empty for one that this checkout does not know."""
+    done = process.run(["git", "show", "--no-patch", "--format=%an", f"{commit}^{{commit}}"], cwd=root)
+    return done.out.strip() if done.code == 0 else ""
+
+
+def _unattended() -> dict[str, str]:
+    """Nobody is there to answer a prompt."""
+    return {**os.environ, "GIT_TERMINAL_PROMPT": "0"}

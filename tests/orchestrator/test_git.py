@@ -13,6 +13,7 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
+from orchestrator.errors import Unreachable
 from orchestrator.tools import git, git_credential
 
 MOMENT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -91,3 +92,22 @@ def test_the_remote_of_a_repository_is_found_by_its_url(repository: Path) -> Non
     subprocess.run(["git", "remote", "add", "upstream", "git@github.com:Ada/Chat.git"], cwd=repository, check=True)
     assert git.remote_of(repository, "ada/chat") == "upstream"
     assert git.remote_of(repository, "ada/other") == ""
+    assert git.remote_of(repository, "da/chat") == ""  # the end of a name is not the name
+
+
+def test_a_branch_of_a_remote_is_read_and_pushed_as_the_user_would(repository: Path, tmp_path: Path) -> None:
+    bare = tmp_path / "bare.git"
+    subprocess.run(["git", "init", "-q", "--bare", str(bare)], check=True)
+    assert git.remote_head(repository, str(bare), "main") == ""
+    assert git.push_remote(repository, str(bare), "main") == ""
+    assert git.remote_head(repository, str(bare), "main") == git.head(repository)
+    subprocess.run(["git", "commit", "-q", "--amend", "-m", "rewritten"], cwd=repository, check=True)
+    assert "rejected" in git.push_remote(repository, str(bare), "main")
+    with pytest.raises(Unreachable, match="git cannot read nowhere") as unreachable:
+        git.remote_head(repository, "nowhere", "main")
+    assert "git ls-remote nowhere" in unreachable.value.remedy
+
+
+def test_the_author_of_a_commit_is_known_where_the_commit_is(repository: Path) -> None:
+    assert git.author_of(repository, git.head(repository)) == "T"
+    assert git.author_of(repository, "0" * 40) == ""

@@ -52,6 +52,7 @@ class FakeApis:
     """The five services in one object: what a test sets is what they answer, what is asked of them is kept."""
 
     def __init__(self) -> None:
+        self.config: Config | None = None
         self.running: list[str] = []
         self.live = BLUE
         self.connection = "AVAILABLE"
@@ -160,6 +161,7 @@ def apis() -> FakeApis:
 def here(config: Config, said: Said, apis: FakeApis) -> Site:
     """The project's documents, AWS in memory."""
     site = Site(Config(config.name, CHECKOUT, config.values, config.source), said)
+    apis.config = site.config
     site.aws = apis  # type: ignore[assignment]
     return site
 
@@ -179,7 +181,8 @@ def test_a_listener_that_was_moved_by_hand_is_found_before_the_release(here: Sit
 
 
 def test_a_connection_that_nobody_accepted_is_found_before_the_release(here: Site, apis: FakeApis) -> None:
-    target = Target(TARGET.network, TARGET.ecs, {**TARGET.pipeline, "connection_arn": "arn:c"})
+    pipeline = {**TARGET.pipeline, "connection_arn": "arn:c", "repository_name": "ada/chat"}
+    target = Target(TARGET.network, TARGET.ecs, pipeline)
     releases.preflight(here, target)
     apis.connection = "PENDING"
     with pytest.raises(NotNow, match="PENDING"):

@@ -1,0 +1,57 @@
+"""Releases from GitHub: the whole system with a connection as its source, and a repository here that stands in."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.machine import Machine
+from tests.e2e.test_release import retitle, title
+
+pytestmark = [pytest.mark.e2e, pytest.mark.slow]
+
+REPOSITORY = "ada/chatbot"
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Iterator[Machine]:
+    machine = Machine(tmp_path / "machine", {"pipeline": {"github_repository": REPOSITORY}})
+    machine.start()
+    try:
+        yield machine
+    finally:
+        machine.stop()
+
+
+def test_once_the_connection_is_accepted_every_push_to_github_is_a_release(machine: Machine) -> None:
+    deployed = machine.orchestrate("deploy")
+    waiting = "no release yet: the connection to GitHub is PENDING; accept it once in AWS's console"
+    assert waiting in deployed.stdout + deployed.stderr
+    refused = machine.orchestrate("release", check=False)
+    assert refused.returncode == 2 and f"emulator connect {REPOSITORY}" in refused.stdout + refused.stderr
+    assert "PENDING" in machine.orchestrate("doctor").stdout
+
+    machine.run("emulator", "connect", REPOSITORY)
+    # From here on the URL of GitHub means the repository on this machine: nothing of ours knows the difference.
+    stand_in = f"{machine.endpoint}/github.com/{REPOSITORY}"
+    machine.git("config", f"url.{stand_in}.insteadOf", f"https://github.com/{REPOSITORY}")
+    first = machine.orchestrate("deploy")
+    assert "first release" in first.stdout + first.stderr
+    assert machine.git("ls-remote", stand_in, "refs/heads/main").startswith(machine.git("rev-parse", "HEAD"))
+
+    retitle(machine, "From GitHub")
+    machine.orchestrate("release")
+    assert title(machine.url) == "From GitHub"
+
+    commit = retitle(machine, "Pushed by hand")
+    machine.git("push", "--quiet", f"https://github.com/{REPOSITORY}.git", "HEAD:main")
+    machine.orchestrate("release", "--follow")
+    assert title(machine.url) == "Pushed by hand"
+    newest, *older = json.loads(machine.orchestrate("history", "--json").stdout)["releases"]
+    assert (newest["commit"], newest["result"], newest["who"]) == (commit, "Succeeded", "Tester")
+    assert len(older) == 2
+    assert machine.orchestrate("plan", "--refresh", "--detailed-exitcode").returncode == 0
+    machine.orchestrate("destroy", "--yes")
