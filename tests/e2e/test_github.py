@@ -10,6 +10,7 @@ import pytest
 
 from tests.e2e.machine import Machine
 from tests.e2e.test_release import retitle, title
+from tests.e2e.traffic import until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
@@ -48,6 +49,13 @@ def test_once_the_connection_is_accepted_every_push_to_github_is_a_release(machi
 
     commit = retitle(machine, "Pushed by hand")
     machine.git("push", "--quiet", f"https://github.com/{REPOSITORY}.git", "HEAD:main")
+    client = machine.client("codepipeline")
+
+    def begun() -> bool:
+        newest = client.list_pipeline_executions(pipelineName="chatbot")["pipelineExecutionSummaries"][0]
+        return bool([each for each in newest.get("sourceRevisions", []) if each["revisionId"] == commit])
+
+    until(begun, 60, "an execution of the pushed commit")
     machine.orchestrate("release", "--follow")
     assert title(machine.url) == "Pushed by hand"
     newest, *older = json.loads(machine.orchestrate("history", "--json").stdout)["releases"]

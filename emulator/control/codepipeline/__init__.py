@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from emulator.control.codepipeline import executions, pipelines, state
+from emulator.control.codepipeline import executions, jobs, pipelines, state
 from emulator.control.operation import Operation
 
-OPERATIONS: dict[str, Operation] = {**pipelines.OPERATIONS, **executions.OPERATIONS, **state.OPERATIONS}
+OPERATIONS: dict[str, Operation] = {
+    **pipelines.OPERATIONS, **executions.OPERATIONS, **state.OPERATIONS, **jobs.OPERATIONS,
+}  # fmt: skip

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import uuid
+from datetime import UTC, datetime, timedelta
 
 from botocore.exceptions import ClientError
 
 from emulator.loops.codepipeline.action import Action, ActionFailed, Steps
+
+WEEK = 7 * 24 * 60  # minutes that an approval waits, unless its action says otherwise
 
 
 def manual(action: Action) -> Steps:
@@ -27,16 +30,21 @@ def manual(action: Action) -> Steps:
 
 
 def _publish(action: Action, topic: str) -> None:
-    execution = action.execution
+    """https://docs.aws.amazon.com/codepipeline/latest/userguide/approvals-json-format.html"""
+    execution, run = action.execution, action.run
+    console = f"https://console.aws.amazon.com/codepipeline/home?region={action.region}#/view/{execution.pipeline}"
+    minutes = run.declaration.get("timeoutInMinutes") or WEEK
     message = {
-        "region": action.region,
+        "region": action.region, "consoleLink": console,
         "approval": {
-            "pipelineName": execution.pipeline, "stageName": action.run.stage, "actionName": action.run.name,
-            "token": action.run.token, "externalEntityLink": action.run.external_url,
+            "pipelineName": execution.pipeline, "stageName": run.stage, "actionName": run.name, "token": run.token,
+            "expires": f"{datetime.now(UTC) + timedelta(minutes=minutes):%Y-%m-%dT%H:%MZ}",
+            "externalEntityLink": run.external_url,
+            "approvalReviewLink": f"{console}/{run.stage}/{run.name}/approve/{run.token}",
             "customData": action.configuration.get("CustomData"),
         },
     }  # fmt: skip
-    subject = f"APPROVAL NEEDED: AWS CodePipeline {execution.pipeline} for action {action.run.name}"[:100]
+    subject = f"APPROVAL NEEDED: AWS CodePipeline {execution.pipeline} for action {run.name}"[:100]
     try:
         action.client("sns").publish(TopicArn=topic, Subject=subject, Message=json.dumps(message))
     except ClientError as error:

@@ -11,7 +11,7 @@ from botocore.exceptions import ClientError
 
 from emulator.control import waits
 from emulator.control.codepipeline.tables import ActionRun, Execution, Json, StageRun, now
-from emulator.loops.codepipeline import approval, build, connections, deploy, rolling, sources
+from emulator.loops.codepipeline import approval, build, connections, deploy, function, rolling, sources
 from emulator.loops.codepipeline.action import Action, ActionFailed, Steps
 from emulator.loops.codepipeline.events import notify_action
 from emulator.state.store import Store
@@ -29,8 +29,8 @@ _PROVIDERS: dict[tuple[str, str], Callable[[Action], Steps]] = {
     ("Deploy", "CodeDeployToECS"): deploy.codedeploy_to_ecs,
     ("Deploy", "ECS"): rolling.ecs,
     ("Deploy", "S3"): deploy.s3,
+    ("Invoke", "Lambda"): function.function,
 }
-_WEEK = 7 * 24 * 60  # minutes that an approval waits
 
 
 @dataclass
@@ -79,7 +79,7 @@ class Runs:
             steps = provider(Action(store, execution, run))
         except ActionFailed as error:
             return _end(store, execution, run, error)
-        minutes = declaration.get("timeoutInMinutes") or _WEEK
+        minutes = declaration.get("timeoutInMinutes") or approval.WEEK
         self.by_id[run.id] = Running(steps, time.monotonic() + waits.seconds(minutes))
         return None
 

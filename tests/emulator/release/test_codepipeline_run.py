@@ -126,6 +126,25 @@ def _with_approval(pipes: Pipes) -> list[Json]:
     return [*stages[:2], {"name": "Approve", "actions": [approval]}, stages[2]]
 
 
+def test_an_approval_is_announced_with_what_its_reviewer_needs(pipes: Pipes) -> None:
+    sns, sqs = pipes.store.clients("sns"), pipes.store.clients("sqs")
+    queue = sqs.create_queue(QueueName="reviewers")["QueueUrl"]
+    topic = sns.create_topic(Name="reviewers")["TopicArn"]
+    sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint="arn:aws:sqs:us-east-1:123456789012:reviewers")
+    commit = pipes.commit()
+    stages = _with_approval(pipes)
+    stages[2]["actions"][0]["configuration"] |= {"NotificationArn": topic, "ExternalEntityLink": "https://chat.test/"}
+    pipes.create(stages=stages)
+    token = eventually(lambda: pipes.latest("Approve").get("token"), 20)
+    (received,) = eventually(lambda: sqs.receive_message(QueueUrl=queue).get("Messages"), 20)
+    notice = json.loads(received["Body"])
+    assert notice["Subject"] == "APPROVAL NEEDED: AWS CodePipeline chatbot for action Approval"
+    told = json.loads(notice["Message"])["approval"]
+    assert (told["token"], told["customData"]) == (token, f"look at {commit}")
+    assert told["externalEntityLink"] == "https://chat.test/" and told["expires"].endswith("Z")
+    assert told["approvalReviewLink"].endswith(f"/Approve/Approval/approve/{token}")
+
+
 def test_an_approval_waits_and_lets_pass(pipes: Pipes, house: House) -> None:
     commit = pipes.commit()
     execution = pipes.create(stages=_with_approval(pipes))
