@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -42,7 +43,9 @@ class ImageWork:
     def _fingerprint(self, site: Site) -> dict[str, str]:
         return {"source": _source(site).fingerprint(), "builder": site.config.get("image", "builder")}
 
-    def apply(self, site: Site, needs: Answers, listener: Listener, *, yes: bool) -> Outcome:
+    def apply(
+        self, site: Site, needs: Answers, listener: Listener, *, yes: bool, answered: Callable[[], None]
+    ) -> Outcome:
         began = time.monotonic()
         source = _source(site)
         builder = image.choose(site.config.get("image", "builder"), site.config.endpoint_url)

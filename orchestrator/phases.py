@@ -10,7 +10,7 @@
 from __future__ import annotations
 
 import graphlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -30,7 +30,10 @@ class Work(Protocol):
 
     def stale(self, site: Site, needs: Answers) -> str: ...
 
-    def apply(self, site: Site, needs: Answers, listener: Listener, *, yes: bool) -> Outcome: ...
+    def apply(
+        self, site: Site, needs: Answers, listener: Listener, *, yes: bool, answered: Callable[[], None]
+    ) -> Outcome:
+        """``answered`` may be called before the end, once those that need this phase can go on."""
 
     def plan(self, site: Site, needs: Answers, listener: Listener) -> Outcome: ...
 
@@ -39,16 +42,20 @@ class Work(Protocol):
 
 @dataclass(frozen=True)
 class Phase:
-    """One row: ``needs`` come first, ``about`` is what a reader of the table is told."""
+    """One row: ``needs`` come first, ``about`` is what a reader of the table is told, ``waits`` are the seconds that
+    the Terraform provider waits in it whatever the machine (measured, docs/decisions/0017)."""
 
     name: str
     needs: tuple[str, ...]
     about: str
     work: Work = field(repr=False)
+    waits: int = 0
 
 
 PHASES: tuple[Phase, ...] = (
-    Phase("network", (), "VPC or an existing one, load balancer, listeners, target groups", StackWork("network")),
+    Phase(
+        "network", (), "VPC or an existing one, load balancer, listeners, target groups", StackWork("network"), waits=60
+    ),
     Phase(
         "ecr", (), "repository of the images, and a build for machines without Docker", StackWork("ecr", bucket=True)
     ),
@@ -60,8 +67,9 @@ PHASES: tuple[Phase, ...] = (
         StackWork(
             "ecs", reads=("taskdef.json", "appspec.yaml"), hook="terraform/modules/deployment/hook", service=True
         ),
+        waits=20,
     ),
-    Phase("artifacts", (), "what releases pass from stage to stage: bucket and key", StackWork("artifacts")),
+    Phase("artifacts", (), "what releases pass from stage to stage: bucket and key", StackWork("artifacts"), waits=64),
     Phase(
         "pipeline",
         ("artifacts", "ecr", "ecs"),
@@ -94,6 +102,12 @@ def sorter(chosen: Iterable[str], *, reverse: bool = False) -> graphlib.Topologi
             graph.add(*((need, phase.name) if reverse else (phase.name, need)))
     graph.prepare()
     return graph
+
+
+def urgency(name: str) -> int:
+    """Seconds of waiting between the phase's beginning and the end of everything that needs it."""
+    behind = [urgency(phase.name) for phase in PHASES if name in phase.needs]
+    return find(name).waits + max(behind, default=0)
 
 
 def dependants(name: str, chosen: Iterable[str]) -> set[str]:

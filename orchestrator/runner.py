@@ -18,6 +18,7 @@ from orchestrator.site import Outcome, Site, check_ports
 from orchestrator.tools import image, leaks
 from orchestrator.tools.aws import explained
 from orchestrator.tools.terraform_events import Listener, Progress
+from orchestrator.turns import Turns
 
 
 @dataclass(frozen=True)
@@ -43,9 +44,10 @@ class Runner:
         self._watch = watch
         self._yes = False
         self._refresh = False
-        # Two at a time: an init is hashing a provider of 600 MB.
+        self._turns = Turns()
         self._inits = ThreadPoolExecutor(max_workers=2, thread_name_prefix="init")
         self._prepared: dict[str, Future[None]] = {}
+        self._answered: set[str] = set()
         self._interrupted = threading.Event()
 
     def deploy(self, *, refresh: bool = False, yes: bool = False) -> list[Outcome]:
@@ -168,9 +170,16 @@ class Runner:
         if set(due) - {"image"}:
             _ = self.site.terraform.program
 
-    def _prepare(self, due: Iterable[str]) -> None:
+    def _prepare(self, due: list[str]) -> None:
+        """Inits ahead what cannot begin yet."""
         for name in due:
-            self._prepared[name] = self._inits.submit(phases.find(name).work.prepare, self.site)
+            phase = phases.find(name)
+            if set(phase.needs).intersection(due):
+                self._prepared[name] = self._inits.submit(self._prepare_ahead, phase)
+
+    def _prepare_ahead(self, phase: Phase) -> None:
+        with self._turns.take(urgency=-1):
+            phase.work.prepare(self.site)
 
     def _run(
         self, chosen: list[str], job: Callable[[Phase, Listener], Outcome], verb: str, *, reverse: bool = False
@@ -179,11 +188,15 @@ class Runner:
         outcomes: dict[str, Outcome] = {}
         failures: dict[str, DeployError] = {}
         order = phases.sorter(chosen, reverse=reverse)
+        passed: set[str] = set()
         for name in chosen:
             self._watch(Event(name, "waiting"))
-        with ThreadPoolExecutor(max_workers=4, thread_name_prefix="phase") as pool:
+        with ThreadPoolExecutor(max_workers=len(chosen), thread_name_prefix="phase") as pool:
             running: dict[Future[Outcome], str] = {}
-            while order.is_active():
+            while True:
+                new = self._answered.intersection(chosen) - passed
+                passed |= new
+                order.done(*new)
                 for name in order.get_ready():
                     running[pool.submit(self._one, phases.find(name), job)] = name
                 if not running:
@@ -193,7 +206,7 @@ class Runner:
                     name = running.pop(future)
                     try:
                         outcomes[name] = future.result()
-                        order.done(name)
+                        self._answered.add(name)
                     except DeployError as error:
                         failures[name] = error
         self._report(chosen, outcomes, failures, verb)
@@ -238,15 +251,20 @@ class Runner:
         stale = phase.work.stale(self.site, needs)
         if not stale and not self._refresh:
             return Outcome(phase.name, "skipped", "nothing changed since its last success")
-        self._prepare_now(phase)
-        return phase.work.apply(self.site, needs, listener, yes=self._yes)
-
-    def _prepare_now(self, phase: Phase) -> None:
+        # Not within the turn: the init ahead takes one of its own.
         ahead = self._prepared.get(phase.name)
         if ahead is not None:
             ahead.result()
-        else:
-            phase.work.prepare(self.site)
+        with self._turns.take(phases.urgency(phase.name)) as over:
+            if ahead is None:
+                phase.work.prepare(self.site)
+            return phase.work.apply(
+                self.site,
+                needs,
+                _until_it_applies(listener, over),
+                yes=self._yes,
+                answered=lambda: self._answered.add(phase.name),
+            )
 
     def _plan(self, phase: Phase, listener: Listener) -> Outcome:
         needs, missing = phases.answers(self.site, phase)
@@ -257,3 +275,14 @@ class Runner:
     def _destroy(self, phase: Phase, listener: Listener) -> Outcome:
         needs, _ = phases.answers(self.site, phase)
         return phase.work.destroy(self.site, needs, listener)
+
+
+def _until_it_applies(listener: Listener, over: Callable[[], None]) -> Listener:
+    """``listener``, which also gives the turn back once what is done is waiting more than work."""
+
+    def listen(progress: Progress) -> None:
+        if not progress.planning:
+            over()
+        listener(progress)
+
+    return listen

@@ -6,6 +6,7 @@ import hashlib
 import json
 import re
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -89,7 +90,9 @@ class StackWork:
         # Relative, so that another checkout plans no change.
         return {"path": f"../../../{target.relative_to(site.config.root).as_posix()}", "hash": digest}
 
-    def apply(self, site: Site, needs: Answers, listener: Listener, *, yes: bool) -> Outcome:
+    def apply(
+        self, site: Site, needs: Answers, listener: Listener, *, yes: bool, answered: Callable[[], None]
+    ) -> Outcome:
         began = time.monotonic()
         stack = site.terraform.stack(self.name)
         cut = site.record(self.name).get("status") == "applying"
@@ -102,6 +105,7 @@ class StackWork:
         try:
             reader = self._apply(site, stack, listener, cut=cut, yes=yes)
             state = site.refetch(self.name)
+            answered()
             if self.service and state and state.output:
                 service.wait(site.aws, state.output, needs["network"], listener)
                 kept = kept or {"first": service.live_revision(site.aws, state.output)}

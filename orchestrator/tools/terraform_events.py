@@ -12,11 +12,12 @@ from orchestrator.errors import Diagnostic
 
 @dataclass(frozen=True)
 class Progress:
-    """How far one phase is: resources done of those that change, and what is being done."""
+    """How far one phase is: resources done of those that change, what is being done; ``planning`` comes before."""
 
     done: int = 0
     total: int = 0
     text: str = ""
+    planning: bool = False
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,7 @@ class Reader:
         self.changes.append(
             Change(resource["addr"], resource["resource_type"], change["action"], change.get("reason", ""))
         )
-        self.listener(Progress(0, len(self.changes), f"plans {resource['addr']}"))
+        self.listener(Progress(0, len(self.changes), f"plans {resource['addr']}", planning=True))
 
     def _applied(self, kind: str, hook: dict[str, Any]) -> None:
         # A data source is read, not changed: it counts in no total.

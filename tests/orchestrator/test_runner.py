@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
@@ -13,10 +13,9 @@ import pytest
 from orchestrator import phases
 from orchestrator.config import Config
 from orchestrator.errors import DeployError, ImageFailed, Interrupted, NotApplied, PhasesFailed, Refused
-from orchestrator.phases import Phase
 from orchestrator.runner import Event, Runner
 from orchestrator.site import Answers, Outcome, Site
-from orchestrator.tools.terraform_events import Listener
+from orchestrator.tools.terraform_events import Listener, Progress
 
 
 @dataclass
@@ -31,6 +30,9 @@ class FakeWork:
     fails: DeployError | None = None
     given: dict[str, Any] = field(default_factory=dict)
     during: Callable[[], None] = lambda: None
+    began: list[str] = field(default_factory=list)
+    early: bool = False
+    planning: bool = False
 
     def prepare(self, site: Site) -> None:
         pass
@@ -41,8 +43,15 @@ class FakeWork:
     def stale(self, site: Site, needs: Answers) -> str:
         return "" if self.applied else self.why
 
-    def apply(self, site: Site, needs: Answers, listener: Listener, *, yes: bool) -> Outcome:
+    def apply(
+        self, site: Site, needs: Answers, listener: Listener, *, yes: bool, answered: Callable[[], None]
+    ) -> Outcome:
         self.given = {name: dict(answer) for name, answer in needs.items()}
+        self.began.append(self.name)
+        if self.early:
+            self.applied = True
+            answered()
+        listener(Progress(0, 1, "creates", planning=self.planning))
         time.sleep(self.seconds)
         self.during()
         if self.fails:
@@ -68,7 +77,7 @@ def works(monkeypatch: pytest.MonkeyPatch) -> Works:
     """The project's table of phases with works that only remember."""
     done: list[str] = []
     made = {phase.name: FakeWork(phase.name, done) for phase in phases.PHASES}
-    table = tuple(Phase(phase.name, phase.needs, phase.about, made[phase.name]) for phase in phases.PHASES)
+    table = tuple(replace(phase, work=made[phase.name]) for phase in phases.PHASES)
     monkeypatch.setattr(phases, "PHASES", table)
     return made
 
@@ -200,3 +209,28 @@ def test_refresh_looks_at_every_phase_though_nothing_changed_here(config: Config
     assert works["ecs"].done == []
     Runner(config, lambda event: None, print).deploy(refresh=True)
     assert sorted(works["ecs"].done) == sorted(phases.names())
+
+
+def test_what_needs_an_answer_begins_when_it_is_known_and_not_at_the_end(runner: Runner, works: Works) -> None:
+    together = threading.Barrier(2, timeout=5)
+    works["ecs"].early = True
+    works["ecs"].during = works["pipeline"].during = lambda: (together.wait(), None)[1]
+    assert [outcome.result for outcome in runner.deploy()] == ["applied"] * len(works)
+
+
+def test_a_failure_after_the_answer_is_a_failure(runner: Runner, works: Works) -> None:
+    works["ecs"].early = True
+    works["ecs"].fails = ImageFailed("never steady")
+    with pytest.raises(PhasesFailed, match="never steady"):
+        runner.deploy()
+    assert works["pipeline"].applied
+
+
+def test_the_longest_way_to_the_end_plans_first(runner: Runner, works: Works, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.cpu_count", lambda: 2)
+    began: list[str] = []
+    for work in works.values():
+        work.began, work.planning, work.seconds = began, True, 0.1
+    runner = Runner(runner.config, lambda event: None, print)
+    runner.deploy()
+    assert began[:3] == ["network", "artifacts", "ecr"]

@@ -81,7 +81,7 @@ def work(folder: Path, site: Site) -> StackWork:
 def _apply(work: StackWork, site: Site, *, yes: bool = False) -> str:
     site.survey(["ecr"], ["ecr"])
     work.prepare(site)
-    return work.apply(site, {}, silent, yes=yes).result
+    return work.apply(site, {}, silent, yes=yes, answered=lambda: None).result
 
 
 def _repositories(site: Site) -> list[str]:
