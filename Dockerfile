@@ -38,7 +38,6 @@ RUN python -m compileall -q --invalidation-mode unchecked-hash chatbot
 LABEL org.opencontainers.image.title="chatbot" org.opencontainers.image.licenses="Apache-2.0"
 USER 10001:10001
 EXPOSE 7860
-HEALTHCHECK --interval=10s --timeout=8s --start-period=60s \
-    CMD ["python", "-c", "import os, urllib.request as r; r.urlopen(f'http://127.0.0.1:{os.environ[\"PORT\"]}/healthz', timeout=3)"]
+HEALTHCHECK --interval=5s --timeout=5s --start-period=60s CMD ["python", "-S", "-m", "chatbot.healthcheck"]
 # Exec form: Python is PID 1 and gets SIGTERM, so that answers are finished before the task ends.
 ENTRYPOINT ["python", "-m", "chatbot"]

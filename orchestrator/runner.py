@@ -47,6 +47,7 @@ class Runner:
         self._turns = Turns()
         self._inits = ThreadPoolExecutor(max_workers=2, thread_name_prefix="init")
         self._prepared: dict[str, Future[None]] = {}
+        self._under_way = threading.Event()
         self._answered: set[str] = set()
         self._interrupted = threading.Event()
 
@@ -141,6 +142,7 @@ class Runner:
         try:
             yield
         finally:
+            self._under_way.set()
             self._inits.shutdown(wait=True, cancel_futures=True)
             self.site.bucket.release()
 
@@ -171,13 +173,14 @@ class Runner:
             _ = self.site.terraform.program
 
     def _prepare(self, due: list[str]) -> None:
-        """Inits ahead what cannot begin yet."""
+        """Inits ahead what cannot begin yet, once the first that can has had its turn."""
         for name in due:
             phase = phases.find(name)
             if set(phase.needs).intersection(due):
                 self._prepared[name] = self._inits.submit(self._prepare_ahead, phase)
 
     def _prepare_ahead(self, phase: Phase) -> None:
+        self._under_way.wait()
         with self._turns.take(urgency=-1):
             phase.work.prepare(self.site)
 
@@ -222,6 +225,8 @@ class Runner:
         except DeployError as error:
             self._watch(Event(phase.name, "failed", note=error.what.splitlines()[0], seconds=time.monotonic() - began))
             raise
+        finally:
+            self._under_way.set()
         seconds = time.monotonic() - began
         self._watch(Event(phase.name, outcome.result, note=outcome.note, seconds=seconds))
         return outcome
@@ -256,6 +261,7 @@ class Runner:
         if ahead is not None:
             ahead.result()
         with self._turns.take(phases.urgency(phase.name)) as over:
+            self._under_way.set()
             if ahead is None:
                 phase.work.prepare(self.site)
             return phase.work.apply(
