@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import json
 import logging
 import os
@@ -106,6 +107,9 @@ def _serve(options: Options) -> int:
         emulator = Emulator(options.folder, Config(options.port, options.runtime, options.iam))
     except OSError as error:
         raise DaemonError(f"{daemon.port_is_taken(options.port)} ({error})") from error
+    # What stands now stays. To look for garbage among all of moto takes the collector as long as the answers take.
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 20)
     daemon.announce(options.folder, options.port)
     logging.getLogger("emulator").info("serving at %s", emulator.url)
     while not ended.wait(3600):

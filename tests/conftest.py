@@ -2,18 +2,35 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Generator
 from typing import Any
 
 import pytest
 
+# The collector walks through all of moto, botocore and gradio again and again: half of the time of many a test.
+gc.set_threshold(50_000, 20, 20)
+
 # These files share one deployment, so one worker has them all.
 DEPLOYED = ("tests/e2e/test_adoption.py", "tests/e2e/test_deploy.py", "tests/e2e/test_release.py")
 
 
+# Who uses one of these fixtures waits for a program that it starts, and is marked with that program's name.
+STARTED = {
+    "chatbot": {"app", "embedded", "start"},
+    "emulator": {"emulator", "emulator_process", "endpoint", "running", "shared_world", "store"},
+}
+
+
+# First of all hooks, so that `-m` knows these marks.
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The longest first, so that no worker is left alone with it."""
+    """Marks every test with what it starts. The longest first, so that no worker is left alone with it."""
+    for item in items:
+        for mark, fixtures in STARTED.items():
+            if fixtures.intersection(getattr(item, "fixturenames", ())):
+                item.add_marker(mark)
     items.sort(key=lambda item: not item.nodeid.startswith("tests/e2e/"))
 
 

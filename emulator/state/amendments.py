@@ -5,12 +5,29 @@ from __future__ import annotations
 import copy
 import functools
 import json
+from collections.abc import Callable
+from typing import Any
 
 import moto.iam.models as iam
 from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.iam.access_control import IAMPolicy, PermissionResult
 from moto.iam.aws_managed_policies import aws_managed_policies_data
 from moto.s3.models import FakeBucket
+
+
+class _Late:
+    """An attribute that is made when it is first read, whatever the constructor assigns to it."""
+
+    def __init__(self, name: str, make: Callable[[iam.IAMBackend], Any]) -> None:
+        self._name, self._make = name, make
+
+    def __get__(self, backend: iam.IAMBackend, _: type) -> Any:
+        if self._name not in backend.__dict__:
+            backend.__dict__[self._name] = self._make(backend)
+        return backend.__dict__[self._name]
+
+    def __set__(self, backend: iam.IAMBackend, value: object) -> None:
+        pass
 
 
 @functools.cache
@@ -46,6 +63,10 @@ def _unconditional_permission(bucket: FakeBucket, action: str, resource: str) ->
     return IAMPolicy(json.dumps(policy | {"Statement": judged})).is_action_permitted(action, resource)
 
 
-iam.IAMBackend._init_aws_policies = _aws_policies_of
+iam.IAMBackend._init_managed_policies = lambda _: None  # read when they are needed, as follows
+iam.IAMBackend.aws_managed_policies = _Late("aws_managed_policies", _aws_policies_of)
+iam.IAMBackend.managed_policies = _Late(
+    "managed_policies", lambda backend: {policy.arn: policy for policy in backend.aws_managed_policies}
+)
 iam.get_account_id_from = account_of
 FakeBucket.get_permission = _unconditional_permission

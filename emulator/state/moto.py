@@ -41,6 +41,7 @@ warnings.filterwarnings("ignore", message=r"Exception\(.*\) with code .* does no
 
 ACCOUNT = DEFAULT_ACCOUNT_ID
 LOCK = threading.RLock()
+_tables = functools.cache(get_backend)  # moto looks through its own folder every time
 
 # The name in a signature's scope, where it is not the one that boto3 uses.
 SIGNING_NAMES = {"elasticloadbalancing": "elbv2", "monitoring": "cloudwatch", "tagging": "resourcegroupstaggingapi"}
@@ -158,14 +159,14 @@ class _CaseInsensitive(dict[str, str]):
 def regions(service: str) -> list[str]:
     """Where the emulator's account has, or once had, something of `service`."""
     with LOCK:
-        return sorted(get_backend(service)[ACCOUNT])
+        return sorted(_tables(service)[ACCOUNT])
 
 
 def secret_of(access_key: str) -> str | None:
     """The secret of an IAM user's access key or of a role's session; None for a key that nobody was given."""
     account = account_of(access_key)
     with LOCK:
-        iam, sts = (get_backend(service)[account]["aws"] for service in ("iam", "sts"))
+        iam, sts = (_tables(service)[account]["aws"] for service in ("iam", "sts"))
         given = [key for user in iam.list_users("/", None, None) for key in user.access_keys] + sts.assumed_roles
         return next((str(key.secret_access_key) for key in given if key.access_key_id == access_key), None)
 
@@ -175,7 +176,7 @@ def listener_actions(account: str, region: str) -> list[tuple[str, dict[str, Any
     with LOCK:
         return [
             (arn, copy.deepcopy(action.data))
-            for arn, balancer in get_backend("elbv2")[account][region].load_balancers.items()
+            for arn, balancer in _tables("elbv2")[account][region].load_balancers.items()
             for listener in balancer.listeners.values()
             for rule in listener.rules.values()
             for action in rule.actions
@@ -185,7 +186,7 @@ def listener_actions(account: str, region: str) -> list[tuple[str, dict[str, Any
 def log_events(account: str, region: str, group: str) -> dict[str, list[dict[str, Any]]] | None:
     """Every event of a log group by stream, in the shape of FilterLogEvents; None when there is no such group."""
     with LOCK:
-        found = get_backend("logs")[account][region].groups.get(group)
+        found = _tables("logs")[account][region].groups.get(group)
         if found is None:
             return None
         return {
@@ -197,19 +198,19 @@ def log_events(account: str, region: str, group: str) -> dict[str, list[dict[str
 def certificate(region: str, arn: str) -> tuple[bytes, bytes] | None:
     """Certificate and private key of ACM, both PEM; None when it has none of that ARN."""
     with LOCK:
-        bundle = get_backend("acm")[ACCOUNT][region]._certificates.get(arn)
+        bundle = _tables("acm")[ACCOUNT][region]._certificates.get(arn)
         return (bytes(bundle.cert), bytes(bundle.key)) if bundle else None
 
 
 def role_session(access_key: str) -> tuple[str, list[str]] | None:
     """The ARN of an assumed role's session and the role's policies as texts; None for any other key."""
     with LOCK:
-        for session in get_backend("sts")[ACCOUNT]["aws"].assumed_roles:
+        for session in _tables("sts")[ACCOUNT]["aws"].assumed_roles:
             if session.access_key_id != access_key:
                 continue
             name = session.role_arn.rpartition("/")[2]
             arn = f"arn:aws:sts::{ACCOUNT}:assumed-role/{name}/{session.session_name}"
-            roles = get_backend("iam")[ACCOUNT]["aws"].roles.values()
+            roles = _tables("iam")[ACCOUNT]["aws"].roles.values()
             role = next((each for each in roles if each.name == name), None)
             if role is None:  # deleted since: it may do nothing any more
                 return arn, []
@@ -223,8 +224,9 @@ def reset() -> None:
     moto_api_backend.reset()
 
 
+@functools.cache
 def application() -> DomainDispatcherApplication:
-    """moto's own server, all services, as a WSGI application."""
+    """moto's own server, all services, as a WSGI application: one for the process, as its tables are."""
     return DomainDispatcherApplication(create_backend_app)
 
 
