@@ -45,6 +45,7 @@ def first(runner: Runner, outcomes: list[Outcome]) -> None:
     except (NotNow, Unreachable) as error:  # everything stands; only somebody else can say yes
         return runner.site.say(f"no release yet: {error.what}; {error.remedy}")
     if execution:
+        runner.site.say(f"the chatbot answers already: {target.network['url']}")
         Follower(runner.site, target).execution(execution)
     runner.site.put_record("pipeline", runner.site.record("pipeline") | {"released": True})
 

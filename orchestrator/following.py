@@ -95,6 +95,8 @@ class Follower:
                     self._say(f"{deployment}/{name}", f"  {name:<22} {event['status']}{_reason(event)}")
         self._traffic()
         self._say(deployment, f"  deployment {deployment} {info['status']}")
+        if self._said.get(f"{deployment}/AfterAllowTraffic", "").endswith("Succeeded") and info["status"] not in ENDED:
+            self._say(f"{deployment}/way back", f"  the new version serves everyone{_way_back(info)}")
         return info
 
     def _traffic(self) -> None:
@@ -112,3 +114,10 @@ class Follower:
 def _reason(event: Mapping[str, Any]) -> str:
     message = event.get("diagnostics", {}).get("message", "")
     return f": {message}" if event["status"] == "Failed" and message else ""
+
+
+def _way_back(info: Mapping[str, Any]) -> str:
+    """How long what served before stays after the shift, for alarms and for `stop` to go back to."""
+    blue = info.get("blueGreenDeploymentConfiguration", {}).get("terminateBlueInstancesOnDeploymentSuccess", {})
+    minutes = blue.get("terminationWaitTimeInMinutes", 0) if blue.get("action") == "TERMINATE" else 0
+    return f"; the old one stays {minutes} min, for a way back" if minutes else ""

@@ -292,6 +292,28 @@ def test_following_says_each_change_once_and_why_it_failed(
     assert any("traffic blue 100%" in line for line in said.lines)
 
 
+def test_while_blue_is_kept_the_follower_says_for_how_long(
+    here: Site, apis: FakeApis, said: Said, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    moments = iter([None, None])
+
+    def later(_: float) -> None:
+        if next(moments, "over") == "over":
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("time.sleep", later)
+    kept = {"action": "TERMINATE", "terminationWaitTimeInMinutes": 5}
+    apis.deployed(2, "InProgress", blueGreenDeploymentConfiguration={"terminateBlueInstancesOnDeploymentSuccess": kept})
+    apis.events = [{"lifecycleEventName": "AfterAllowTraffic", "status": "InProgress"}]
+    with pytest.raises(Interrupted):
+        Follower(here, TARGET).deployment("d-2")
+    assert not any("the new version serves everyone" in line for line in said.lines)
+    apis.events = [{"lifecycleEventName": "AfterAllowTraffic", "status": "Succeeded"}]
+    with pytest.raises(Interrupted):
+        Follower(here, TARGET).deployment("d-2")
+    assert said.lines.count("  the new version serves everyone; the old one stays 5 min, for a way back") == 1
+
+
 def test_ctrl_c_ends_the_following_and_not_the_release(
     here: Site, apis: FakeApis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
