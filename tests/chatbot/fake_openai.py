@@ -44,6 +44,15 @@ async def slowly(text: str) -> Lines:
     yield b"data: [DONE]\n\n"
 
 
+async def drips(text: str) -> Lines:
+    """`drips 30`: half a minute, two words a second."""
+    for _ in range(int(text.split(" ")[1]) * 2):
+        yield chunk("drip ")
+        await asyncio.sleep(0.5)
+    async for line in good(text):
+        yield line
+
+
 async def stalls_at_once(text: str) -> Lines:
     await asyncio.sleep(30)
     yield chunk("too late")
@@ -110,7 +119,7 @@ async def markdown(text: str) -> Lines:
 
 STREAMS: dict[str, Callable[[str], Lines]] = {
     f.__name__: f
-    for f in (slowly, stalls_at_once, stalls, cuts, garbage, wrong_shape, nothing, emoji, endless, error_event,
+    for f in (slowly, drips, stalls_at_once, stalls, cuts, garbage, wrong_shape, nothing, emoji, endless, error_event,
               script, markdown)
 }  # fmt: skip
 

@@ -8,13 +8,14 @@ import signal
 import subprocess
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from orchestrator import phases
 from tests.e2e.machine import Machine
+from tests.e2e.traffic import until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.soak]
 
@@ -27,15 +28,6 @@ def fresh(tmp_path: Path) -> Iterator[Machine]:
         yield machine
     finally:
         machine.stop()
-
-
-def _until(happened: Callable[[], bool], seconds: float) -> bool:
-    deadline = time.monotonic() + seconds
-    while not happened():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.05)
-    return True
 
 
 def _children(pid: int) -> list[int]:
@@ -70,7 +62,7 @@ def _kill_in(machine: Machine, phase: str, *, everything: bool) -> None:
         ended = any(line.startswith(phase) and " starts" not in line and "/" not in line for line in lines)
         return b': Creating..."' in fresh_log or ended
 
-    assert _until(creating, 240), output.read_text()
+    until(creating, 240, output.read_text, pause=0.05)
     time.sleep(1.0)  # in the middle of it
     for pid in _children(running.pid) if everything else [running.pid]:
         with contextlib.suppress(ProcessLookupError):
