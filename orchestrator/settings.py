@@ -116,7 +116,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("network", "health_check_timeout", int, 4, "Seconds after which a health check has failed; less than the interval.", between(2, 120)),
     Setting("network", "health_check_unhealthy_threshold", int, 3, "Failed health checks in a row after which a target gets no traffic.", between(2, 10)),
     Setting("network", "idle_timeout", int, 300, "Seconds that a silent connection stays open.", between(1, 4000)),
-    Setting("network", "listener_stickiness_duration", int, 0, "Seconds that a client keeps its colour in a canary or linear release; 0 is off.", between(0, 604800)),
+    Setting("network", "listener_stickiness_duration", int, 5, "Seconds that a client keeps its colour after a request; 0 is off.", between(0, 604800)),
     Setting("network", "production_port", int, None, "Port of the production listener; unset: 443 with a certificate, else 80.", PORT),
     Setting("network", "stickiness_duration", int, 3600, "Seconds that a client keeps its task.", between(1, 604800)),
     Setting("network", "subnet_ids", list, [], "Public subnets of the existing vpc_id."),

@@ -48,6 +48,7 @@ def deployed(base: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ma
     arguments = {"BASE_IMAGE": base, "WITH_MODEL": "1"}
     settings = {
         "image": {"build_args": arguments},
+        "network": {"listener_stickiness_duration": 0},  # nobody may stick to a colour that ends at once
         "ecs": {"termination_wait_minutes": 0, "health_check_grace_period": 180},
     }
     machine = Machine(tmp_path_factory.mktemp("machine"), settings, runtime="docker")

@@ -20,6 +20,7 @@ from emulator.loops.codedeploy.run import Failed, Run, Steps, counts, is_primary
 
 log = logging.getLogger("emulator.codedeploy")
 
+_LONGEST_FAREWELL = 60.0  # seconds that a green is kept for those whom a listener still sends to it
 _NEVER_HEALTHY = (
     "The deployment timed out while waiting for the replacement task set to become healthy. This time out period is 60 "
     "minutes."
@@ -248,6 +249,7 @@ def _terminate_blue(run: Run) -> None:
 def undo(run: Run) -> Steps:
     """All traffic of both listeners back to blue, blue the service's primary task set again, and no green."""
     blue, green = run.colour("Blue"), run.colour("Green")
+    had_visitors = green is not None and green.weight > 0
     for listener in run.deployment.listeners if blue else ():
         yield from _insist(partial(_only_blue, run, listener))
     with run.change():
@@ -256,6 +258,8 @@ def undo(run: Run) -> Steps:
     if green and blue:
         if is_primary(run.refresh().get("Green")):
             yield from _insist(lambda: run.make_primary(blue.arn))
+        if had_visitors:  # who sticks to green would get 503 from a green that is gone
+            yield min(_LONGEST_FAREWELL, traffic.sticky_seconds(run.deployment.listeners.values()))
         yield from _insist(lambda: run.delete_task_set(green.arn))
         run.refresh()
 

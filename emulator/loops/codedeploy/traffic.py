@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterable
 from typing import Any
 
 from emulator.control.codedeploy.tables import Json
@@ -42,6 +43,13 @@ def weighted(actions: Json, weights: dict[str, int]) -> Json:
         for arn, listed in actions.items()
         if any(_groups(action) & set(weights) for action in listed)
     }
+
+
+def sticky_seconds(listeners: Iterable[Json]) -> float:
+    """How long a client may stay with a group that has lost its weight; 0 where no listener sticks to groups."""
+    actions = [action for listener in listeners for listed in listener.values() for action in listed]
+    configs = [(action.get("ForwardConfig") or {}).get("TargetGroupStickinessConfig") or {} for action in actions]
+    return max((float(each.get("DurationSeconds") or 0) for each in configs if each.get("Enabled")), default=0.0)
 
 
 def _weighted(action: Json, weights: dict[str, int]) -> Json:

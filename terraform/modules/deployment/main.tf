@@ -108,8 +108,13 @@ resource "aws_codedeploy_deployment_group" "this" {
 
   lifecycle {
     precondition {
-      condition     = !local.shifts || (var.listener_stickiness_duration > 0 && var.listener_stickiness_duration <= var.termination_wait_minutes * 60)
-      error_message = "A release that shifts step by step needs listener_stickiness_duration (stack network; now ${var.listener_stickiness_duration}) between 1 and termination_wait_minutes in seconds (${var.termination_wait_minutes * 60}): without it a Gradio session jumps between the colours, and with a longer one clients stick to a colour that is gone."
+      condition     = !local.shifts || var.listener_stickiness_duration > 0
+      error_message = "A release that shifts step by step needs a listener_stickiness_duration (stack network): without it a Gradio session jumps between the colours."
+    }
+
+    precondition {
+      condition     = var.listener_stickiness_duration <= var.termination_wait_minutes * 60
+      error_message = "listener_stickiness_duration (stack network; now ${var.listener_stickiness_duration}) must be at most termination_wait_minutes in seconds (${var.termination_wait_minutes * 60}): with a longer one clients stick to a colour that is gone, and get 503. For releases that end blue at once, 0."
     }
   }
 }

@@ -52,9 +52,9 @@ variable "idle_timeout" {
 }
 
 variable "listener_stickiness_duration" {
-  description = "Seconds that a client keeps its colour while traffic shifts; 0 is off."
+  description = "Seconds that a client keeps its colour after a request; 0 is off."
   type        = number
-  default     = 0
+  default     = 5
 
   validation {
     condition     = var.listener_stickiness_duration >= 0 && var.listener_stickiness_duration <= 604800

@@ -108,9 +108,9 @@ variable "idle_timeout" {
 }
 
 variable "listener_stickiness_duration" {
-  description = "Seconds that a client keeps its colour while a canary or linear release shifts; 0 (off) suits ECSAllAtOnce. Applied when the listeners are created."
+  description = "Seconds that a client keeps its colour after a request, so that a shift does not come between a question and its answer; 0 is off. Applied when the listener is created."
   type        = number
-  default     = 0
+  default     = 5
 
   validation {
     condition     = var.listener_stickiness_duration >= 0 && var.listener_stickiness_duration <= 604800

@@ -160,7 +160,7 @@ class House:
     def _listener(self, balancer: str, port: int) -> str:
         forward = {
             "TargetGroups": [{"TargetGroupArn": self.groups["blue"], "Weight": 1}],
-            "TargetGroupStickinessConfig": {"Enabled": True, "DurationSeconds": 60},
+            "TargetGroupStickinessConfig": {"Enabled": True, "DurationSeconds": 1},
         }
         made = self.elbv2.create_listener(
             LoadBalancerArn=balancer, Protocol="HTTP", Port=port,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import Any
 
 import pytest
@@ -50,7 +51,7 @@ def test_a_shift_keeps_the_listener_s_own_stickiness(house: House) -> None:
     house.finished(house.deploy())
     (listener,) = house.elbv2.describe_listeners(ListenerArns=[house.production])["Listeners"]
     forward = listener["DefaultActions"][0]["ForwardConfig"]
-    assert forward["TargetGroupStickinessConfig"] == {"Enabled": True, "DurationSeconds": 60}
+    assert forward["TargetGroupStickinessConfig"] == {"Enabled": True, "DurationSeconds": 1}
 
 
 @pytest.mark.parametrize(
@@ -208,6 +209,21 @@ def test_stopped_in_the_termination_wait_it_goes_back_to_blue(house: House, monk
     assert house.colour() == "green"
     house.codedeploy.stop_deployment(deploymentId=deployment, autoRollbackEnabled=True)
     house.finished(deployment)
+    blue_alone(house)
+
+
+def test_a_rollback_keeps_green_for_those_who_stick_to_it(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EMULATOR_TIME_SCALE", "1")
+    house.codedeploy.create_deployment_group(
+        **house.group(deploymentConfigName="CodeDeployDefault.ECSCanary10Percent5Minutes")
+    )
+    deployment = house.deploy()
+    eventually(lambda: house.weights(house.production) == {"blue": 90, "green": 10})
+    house.codedeploy.stop_deployment(deploymentId=deployment, autoRollbackEnabled=True)
+    eventually(lambda: house.weights(house.production).keys() == {"blue"})
+    began = time.monotonic()
+    eventually(lambda: len(house.ecs.task_sets) == 1)
+    assert time.monotonic() - began > 0.6  # a second, as the listener says, less what it took us to see it
     blue_alone(house)
 
 

@@ -167,7 +167,6 @@ run "colours_that_stick_longer_than_blue_lives_are_refused" {
   command = plan
 
   variables {
-    custom_deployment_config     = { type = "canary", percentage = 10, interval_minutes = 1 }
     listener_stickiness_duration = 301
   }
 

@@ -40,7 +40,10 @@ variables {
 
 run "traffic_starts_on_blue_at_both_listeners" {
   assert {
-    condition     = [for group in aws_lb_listener.production.default_action[0].forward[0].target_group : group.arn] == [aws_lb_target_group.this["blue"].arn]
+    condition = { for group in aws_lb_listener.production.default_action[0].forward[0].target_group : group.arn => group.weight } == {
+      (aws_lb_target_group.this["blue"].arn)  = 100
+      (aws_lb_target_group.this["green"].arn) = 0
+    }
     error_message = "Production does not start on blue alone."
   }
 
@@ -62,12 +65,12 @@ run "an_existing_listener_keeps_its_action" {
   }
 
   assert {
-    condition     = length(aws_lb_listener.production.default_action[0].forward[0].target_group) == 1
+    condition     = one(aws_lb_listener.production.default_action[0].forward[0].stickiness).duration == 5
     error_message = "Terraform would take the production listener back from CodeDeploy."
   }
 }
 
-run "a_colour_can_keep_its_clients_while_traffic_shifts" {
+run "a_colour_keeps_its_clients_for_a_while" {
   # State of its own: a listener that is created with the setting.
   state_key = "sticky"
 
@@ -86,6 +89,19 @@ run "a_colour_can_keep_its_clients_while_traffic_shifts" {
   assert {
     condition     = one(aws_lb_listener.production.default_action[0].forward[0].stickiness).enabled && one(aws_lb_listener.production.default_action[0].forward[0].stickiness).duration == 300
     error_message = "listener_stickiness_duration is not used."
+  }
+}
+
+run "a_colour_that_keeps_nobody_is_alone_in_the_action" {
+  state_key = "loose"
+
+  variables {
+    listener_stickiness_duration = 0
+  }
+
+  assert {
+    condition     = [for group in aws_lb_listener.production.default_action[0].forward[0].target_group : group.arn] == [aws_lb_target_group.this["blue"].arn] && length(aws_lb_listener.production.default_action[0].forward[0].stickiness) == 0
+    error_message = "Without stickiness Production does not start on blue alone."
   }
 }
 
