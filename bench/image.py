@@ -34,11 +34,11 @@ NAMES = ("plain", "lean", "model")
 PLAIN = """\
 ARG BASE_IMAGE
 FROM ${BASE_IMAGE}
-RUN python3 -m venv /opt/venv && /opt/venv/bin/pip install --no-cache-dir gradio==6.31.0 huggingface_hub==2.4.0
+RUN python3 -m venv /venv && /venv/bin/pip install --no-cache-dir gradio==6.31.0 huggingface_hub==2.4.0
 WORKDIR /app
 COPY app.py .
 EXPOSE 7860
-CMD ["/opt/venv/bin/python", "app.py"]
+CMD ["/venv/bin/python", "app.py"]
 """
 PLAIN_APP = """\
 import gradio

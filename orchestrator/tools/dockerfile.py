@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 from orchestrator.errors import BadDocument
 
-# What a base image brings, as far as Dockerfiles build on it (ENV PATH=/opt/venv/bin:$PATH).
+# What a base image brings, as far as Dockerfiles build on it (ENV PATH=/venv/bin:$PATH).
 BASE_ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
 
 

@@ -198,7 +198,17 @@ def build_with_docker(source: Source, reference: str, say: Say) -> None:
         for key, value in pairs.items():
             command += [flag, f"{key}={value}"]
     say("builds with Docker")
-    _docker([*command, str(source.context)], timeout=3600)
+    _docker([*command, str(source.context)], timeout=3600, env=os.environ | _buildkit(source.created()))
+
+
+def _buildkit(created: str) -> dict[str, str]:
+    """What makes BuildKit's image the same each time, and one manifest; the classic builder reads none of it.
+
+    Its attestations would make an index of every image, and engines push one under a single tag piece by piece, which a
+    repository of immutable tags refuses (docs/image.md).
+    """
+    epoch = {"SOURCE_DATE_EPOCH": str(int(datetime.fromisoformat(created).timestamp()))} if created else {}
+    return {"BUILDX_NO_DEFAULT_ATTESTATIONS": "1", **epoch}
 
 
 def forget(repository_url: str, ecr: Any) -> None:
@@ -210,8 +220,10 @@ def forget(repository_url: str, ecr: Any) -> None:
     process.run(["docker", "image", "prune", "--force", "--filter", "label=dev.chatbot.stage=packages"])
 
 
-def _docker(command: list[str], *, stdin: str | None = None, timeout: float = 120) -> None:
-    done = process.run(command, stdin=stdin, timeout=timeout)
+def _docker(
+    command: list[str], *, stdin: str | None = None, timeout: float = 120, env: Mapping[str, str] | None = None
+) -> None:
+    done = process.run(command, stdin=stdin, timeout=timeout, env=env)
     if done.code:
         last = "\n  ".join((done.err or done.out).strip().splitlines()[-12:])
         raise ImageFailed(f"{' '.join(command[:2])} failed:\n  {last}", "mend the cause, then run the same command")

@@ -77,7 +77,7 @@ class Machine:
     def environ(self) -> dict[str, str]:
         """A clean environment: nothing of AWS, of the test run or of the chatbot."""
         kept = ("PATH", "HOME", "LANG", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "TF_PLUGIN_MIRROR", "XDG_RUNTIME_DIR")
-        environ = {name: os.environ[name] for name in kept if name in os.environ}
+        environ = {name: os.environ[name] for name in ("DOCKER_HOST", *kept) if name in os.environ}
         return environ | {"PYTHONPATH": str(self.folder), "EMULATOR_PORT": str(self.port)} | self.variables
 
     def command(self, *argv: str) -> list[str]:

@@ -56,7 +56,7 @@ def test_both_builders_agree(lean: str, base: str) -> None:
     made = bundle.build(source.stages()[-1], CHECKOUT, source.platform, image.labels(source, "bundle"))
     manifest = json.loads(made.manifest)
     theirs, ours = _inspect(lean)["Config"], json.loads(made.blobs[manifest["config"]["digest"]])["config"]
-    for key in ("Entrypoint", "User", "ExposedPorts", "WorkingDir"):
+    for key in ("Entrypoint", "User", "ExposedPorts", "WorkingDir", "StopSignal"):
         assert theirs[key] == ours[key], key
     assert (theirs.get("Cmd") or []) == (ours.get("Cmd") or [])
     inherited = _inspect(base)["Config"]

@@ -83,12 +83,7 @@ def test_no_secret_is_in_any_layer_or_in_the_image_s_own_record(saved: list[Path
 def test_the_search_for_secrets_finds_one() -> None:
     for secret in (b"token = hf_" + b"a" * 34, b"AKIA" + b"A" * 16, b'password = "correct-horse-battery"'):
         assert SECRET.search(secret)
-    for name in (
-        "usr/bin/gcc",
-        "opt/venv/lib/python3.12/site-packages/pip/__init__.py",
-        "root/.bash_history",
-        "a/b.pyi",
-    ):
+    for name in ("usr/bin/gcc", "venv/lib/python3.12/site-packages/pip/__init__.py", "root/.bash_history", "a/b.pyi"):
         assert UNWANTED.search(name)
 
 

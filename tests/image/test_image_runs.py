@@ -41,7 +41,7 @@ def test_it_runs_as_nobody_on_a_root_that_cannot_be_written(lean: str, container
 def test_nothing_of_the_application_belongs_to_its_user(lean: str, containers: Containers) -> None:
     container = containers.run(lean)
     owned = container.exec(
-        "find", "/app", "/opt/venv", "(", "-user", "10001", "-o", "-perm", "-o+w", "!", "-type", "l", ")"
+        "find", "/app", "/venv", "(", "-user", "10001", "-o", "-perm", "-o+w", "!", "-type", "l", ")"
     )
     assert not owned.strip()
 
@@ -50,7 +50,7 @@ def test_it_says_what_it_is(lean: str) -> None:
     config = _config(lean)
     assert config["User"] == "10001:10001"
     assert list(config["ExposedPorts"]) == ["7860/tcp"]
-    assert config["Entrypoint"] == ["python", "-m", "chatbot"]
+    assert (config["Entrypoint"], config["StopSignal"]) == (["python", "-m", "chatbot"], "SIGTERM")
     labels = config["Labels"]
     assert labels["org.opencontainers.image.title"] == "chatbot"
     assert re.fullmatch(r"[0-9a-f]{40}(-dirty)?", labels["org.opencontainers.image.revision"])

@@ -92,7 +92,7 @@ class Registry:
     def manifest(self, repository: str, reference: str) -> Manifest:
         """The manifest of a tag or digest; ManifestUnknown when there is none."""
         contents = self._files.contents(repository)
-        digest = reference if names.is_digest(reference) else contents.tags.get(names.checked_tag(reference), "")
+        digest = reference if names.is_digest(reference) else contents.tags.get(reference, "")
         image = contents.images.get(digest)
         if image is None:
             raise ManifestUnknown("Requested image not found", {"reference": reference})
@@ -185,7 +185,7 @@ class Registry:
         """Removes a tag and keeps its image (the specification's DELETE of a tag)."""
         with self._lock:
             contents = self._files.contents(repository)
-            digest = contents.tags.pop(names.checked_tag(tag), None)
+            digest = contents.tags.pop(tag, None)
             if digest is None:
                 raise ManifestUnknown("Requested image not found", {"reference": tag})
             self._files.save(repository, contents)
