@@ -18,6 +18,7 @@ os.environ.setdefault("MOTO_DISABLE_GLOBAL_CORS", "true")
 import botocore.model
 import botocore.parsers
 import botocore.session
+from botocore.exceptions import UnknownServiceError
 from moto.backends import get_backend
 from moto.core.model import OperationModel, ServiceModel
 from moto.core.models import DEFAULT_ACCOUNT_ID
@@ -84,8 +85,22 @@ def route(service: str, request: Request) -> tuple[str, dict[str, Any]] | None:
     try:
         operation, in_path = get_service_router(service).match(request)
     except (HTTPException, NotImplementedError, KeyError):
+        named = _shortly_named(service, request)
+        return (named, {}) if named else None
+    except UnknownServiceError:
         return None
     return str(operation.name), in_path
+
+
+def _shortly_named(service: str, request: Request) -> str | None:
+    """The operation of a target that names its service by the last part alone, as Go's SDK does and AWS accepts.
+
+    `CodeStar_connections_20191201.…` is `com.amazonaws.codestar.connections.CodeStar_connections_20191201.…`.
+    """
+    prefix, _, name = request.headers.get("X-Amz-Target", "").rpartition(".")
+    model = get_service_model(service)
+    known = str(model.metadata.get("targetPrefix", ""))
+    return name if prefix and known.endswith(f".{prefix}") and name in model.operation_names else None
 
 
 def operation_named(request: Request) -> str:
@@ -227,7 +242,13 @@ def reset() -> None:
 @functools.cache
 def application() -> DomainDispatcherApplication:
     """moto's own server, all services, as a WSGI application: one for the process, as its tables are."""
-    return DomainDispatcherApplication(create_backend_app)
+    return DomainDispatcherApplication(_backend_application)
+
+
+def _backend_application(service: str | None) -> Any:
+    if service is None:  # moto found nobody for it, and would answer 500, which clients try again and again
+        raise NotImplementedError
+    return create_backend_app(service)
 
 
 def run(app: DomainDispatcherApplication, request: Request) -> Reply:

@@ -3,7 +3,9 @@ from __future__ import annotations
 import http.client
 import json
 import socket
+import urllib.error
 import urllib.request
+from typing import Any
 
 import boto3
 import pytest
@@ -40,6 +42,34 @@ def test_an_unsupported_operation_is_refused_by_name(emulator: Emulator) -> None
     with pytest.raises(ClientError, match="does not support codepipeline:ListRuleTypes") as refused:
         client(emulator, "codepipeline").list_rule_types()
     assert refused.value.response["Error"]["Code"] == "UnknownOperationException"
+
+
+def test_a_service_that_nobody_here_knows_is_refused_too_and_not_tried_again(emulator: Emulator) -> None:
+    assert _answer(emulator, "codestar", "CodeStar_20170419.ListProjects")[0] == 400
+    status, body = _answer(emulator, "no-such-service", "NoSuchService.DoIt")
+    assert (status, body["message"]) == (400, "the emulator does not support no-such-service:DoIt")
+
+
+def test_a_target_may_name_its_service_by_the_last_part_alone_as_gos_sdk_does(emulator: Emulator) -> None:
+    for prefix in ("", "com.amazonaws.codestar.connections."):
+        target = f"{prefix}CodeStar_connections_20191201.ListConnections"
+        assert _answer(emulator, "codestar-connections", target) == (200, {"Connections": []})
+    assert _answer(emulator, "codestar-connections", "Other_20191201.ListConnections")[0] == 400
+
+
+def _answer(emulator: Emulator, service: str, target: str) -> tuple[int, dict[str, Any]]:
+    """What a call signed for `service` gets; the emulator does not judge the developer's signature."""
+    scope = f"Credential=test/20261123/us-east-1/{service}/aws4_request"
+    headers = {
+        "Authorization": f"AWS4-HMAC-SHA256 {scope}, SignedHeaders=host, Signature=0", "X-Amz-Target": target,
+        "Content-Type": "application/x-amz-json-1.0",
+    }  # fmt: skip
+    request = urllib.request.Request(emulator.url, b"{}", headers)
+    try:
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            return answer.status, json.load(answer)
+    except urllib.error.HTTPError as error:
+        return error.code, json.load(error)
 
 
 def test_a_connection_is_kept_for_the_next_request(emulator: Emulator) -> None:

@@ -61,8 +61,16 @@ resource "aws_iam_role" "this" {
   assume_role_policy = data.aws_iam_policy_document.assume.json
 }
 
+module "push" {
+  source = "../registry_push"
+
+  repository_arn = var.registry_arn
+}
+
 # Of the state bucket it sees the sources alone: the states beside them are none of its business.
 data "aws_iam_policy_document" "this" {
+  source_policy_documents = [module.push.policy]
+
   statement {
     actions   = ["s3:GetObject", "s3:GetObjectVersion"]
     resources = ["arn:${data.aws_partition.this.partition}:s3:::${var.state_bucket}/sources/*"]
@@ -76,25 +84,6 @@ data "aws_iam_policy_document" "this" {
   statement {
     actions   = ["logs:CreateLogStream", "logs:PutLogEvents"]
     resources = ["${aws_cloudwatch_log_group.this.arn}:*"]
-  }
-
-  # It knows no resource.
-  statement {
-    actions   = ["ecr:GetAuthorizationToken"]
-    resources = ["*"]
-  }
-
-  statement {
-    actions = [
-      "ecr:BatchCheckLayerAvailability",
-      "ecr:BatchGetImage",
-      "ecr:CompleteLayerUpload",
-      "ecr:GetDownloadUrlForLayer",
-      "ecr:InitiateLayerUpload",
-      "ecr:PutImage",
-      "ecr:UploadLayerPart",
-    ]
-    resources = [var.registry_arn]
   }
 }
 

@@ -121,30 +121,18 @@ resource "aws_iam_role" "build" {
   assume_role_policy = data.aws_iam_policy_document.assume["codebuild"].json
 }
 
+module "push" {
+  source = "../registry_push"
+
+  repository_arn = var.registry_arn
+}
+
 data "aws_iam_policy_document" "build" {
-  source_policy_documents = [data.aws_iam_policy_document.artifacts_access.json]
+  source_policy_documents = [data.aws_iam_policy_document.artifacts_access.json, module.push.policy]
 
   statement {
     actions   = ["logs:CreateLogStream", "logs:PutLogEvents"]
     resources = ["${aws_cloudwatch_log_group.build.arn}:*"]
-  }
-
-  statement {
-    actions   = ["ecr:GetAuthorizationToken"]
-    resources = ["*"]
-  }
-
-  statement {
-    actions = [
-      "ecr:BatchCheckLayerAvailability",
-      "ecr:BatchGetImage",
-      "ecr:CompleteLayerUpload",
-      "ecr:GetDownloadUrlForLayer",
-      "ecr:InitiateLayerUpload",
-      "ecr:PutImage",
-      "ecr:UploadLayerPart",
-    ]
-    resources = [var.registry_arn]
   }
 }
 

@@ -1,0 +1,4 @@
+variable "repository_arn" {
+  description = "ARN of the repository."
+  type        = string
+}
