@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
+import sys
 import tempfile
 import time
 import uuid
@@ -167,13 +168,16 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", choices=NAMES, default=NAMES, help="these images alone")
     options = parser.parse_args()
     base = docker_base.ensure()
+    found: list[Measured] = []
     with tempfile.TemporaryDirectory(prefix="bench-image-") as name:
         folder = Path(name)
         registry = CountingRegistry(folder / "registry")
         registry.start()
         try:
             subjects = list(_subjects(folder, options.only))
-            found = [measure(subject, base, registry) for subject in subjects]
+            for subject in subjects:
+                found.append(measure(subject, base, registry))
+                print(f"measured {subject.name}: {asdict(found[-1])}", file=sys.stderr, flush=True)
         finally:
             registry.stop()
     print(json.dumps([asdict(each) for each in found], indent=2) if options.json else table(found))

@@ -6,6 +6,7 @@ import json
 import re
 import urllib.request
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -114,7 +115,7 @@ def test_a_release_goes_through_the_pipeline_and_nobody_notices(deployed: Machin
     before = set(_containers(deployed))
     branding = deployed.folder / "chatbot/branding.py"
     branding.write_text(re.sub(r'^TITLE = ".*"', 'TITLE = "In a container"', branding.read_text(), flags=re.MULTILINE))
-    deployed.commit("Another title")
+    commit = deployed.commit("Another title")
     with Traffic(deployed.url) as traffic:
         deployed.orchestrate("release", timeout=900)
     assert traffic.count > 50
@@ -123,6 +124,11 @@ def test_a_release_goes_through_the_pipeline_and_nobody_notices(deployed: Machin
         assert b"In a container" in page.read()
     until(lambda: len(_containers(deployed)) == 2, 120, "the tasks of blue gone")
     assert not before.intersection(_containers(deployed))
+    written = datetime.fromtimestamp(int(deployed.git("show", "--no-patch", "--format=%at")), UTC)
+    for container in _containers(deployed):
+        labels = _inspect(container)["Config"]["Labels"]
+        assert labels["org.opencontainers.image.revision"] == commit
+        assert labels["org.opencontainers.image.created"] == f"{written:%Y-%m-%dT%H:%M:%SZ}"
     builds = deployed.client("codebuild").list_builds()["ids"]
     assert deployed.client("codebuild").batch_get_builds(ids=builds)["builds"][0]["buildStatus"] == "SUCCEEDED"
 

@@ -80,8 +80,7 @@ class DockerRuntime:
         if labels.get(BUNDLE_LABEL) == "bundle":
             raise PullFailed(f"{reference} is a bundle image without an operating system or Python: only the process"
                              " runtime runs it")  # fmt: skip
-        digests = found.attrs.get("RepoDigests") or []
-        return Image(reference, digests[0].partition("@")[2] if digests else None, labels=labels)
+        return Image(reference, _digest(reference, found.attrs.get("RepoDigests") or []), labels=labels)
 
     def _local(self, reference: str) -> Any | None:
         """An image that was made on this engine and is in no registry."""
@@ -267,3 +266,11 @@ def _name_and_version(reference: str) -> tuple[str, str]:
     parts = _PARTS.fullmatch(reference)
     assert parts is not None  # everything matches
     return parts["name"].partition("@")[0], parts["digest"] or parts["tag"] or "latest"
+
+
+def _digest(reference: str, known: Sequence[str]) -> str | None:
+    """What the reference's own repository calls the image; another one may hold it compressed differently."""
+    name, version = _name_and_version(reference)
+    if version.startswith("sha256:"):
+        return version
+    return next((each.partition("@")[2] for each in known if each.partition("@")[0] == name), None)

@@ -233,6 +233,27 @@ def test_an_index_needs_its_images_and_serves_one_to_a_client_that_reads_no_inde
     assert client("DELETE", f"/v2/app/manifests/{image}").status == 405
 
 
+def test_an_image_with_its_attestation_is_pushed_as_buildx_does(client: Client) -> None:
+    """Blobs with a HEAD before each, manifests by digest with a HEAD before each, the index last, by its tag."""
+    image, statement = client.manifest(b"layer"), client.manifest(b'{"_type": "https://in-toto.io/Statement/v0.1"}')
+    children = []
+    for document, architecture, system in ((image, "amd64", "linux"), (statement, "unknown", "unknown")):
+        path = f"/v2/app/manifests/{digest(document)}"
+        assert client("HEAD", path, Accept=f"{OCI_MANIFEST}, */*").status == 404
+        assert client("PUT", path, document, Content_Type=OCI_MANIFEST).status == 201
+        descriptor = {"mediaType": OCI_MANIFEST, "digest": digest(document), "size": len(document)}
+        children.append(descriptor | {"platform": {"architecture": architecture, "os": system}})
+    children[1]["annotations"] = {"vnd.docker.reference.type": "attestation-manifest"}
+    index = json.dumps({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": children}).encode()
+    client.immutable.add("app")
+    assert client("PUT", "/v2/app/manifests/v1", index, Content_Type=OCI_INDEX).status == 201
+    assert client.registry.image_manifest("app", "v1", "amd64").digest == digest(image)
+    # containerd's image store pushes the parts under the index's tag: not where tags do not move.
+    again = client("PUT", "/v2/app/manifests/v1", statement, Content_Type=OCI_MANIFEST)
+    assert (again.status, again.code) == (400, "TAG_INVALID")
+    assert client.registry.tags("app") == {"v1": digest(index)}
+
+
 def test_a_tag_moves_unless_the_repository_is_immutable(client: Client) -> None:
     client.push_image("latest", b"first")
     second = client.push_image("latest", b"second")

@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 
 from emulator.data.tasks.docker import LABEL, DockerRuntime, engine
+from emulator.data.tasks.docker import _digest as docker_digest
 from emulator.data.tasks.process import ProcessRuntime
 from emulator.data.tasks.runtime import Exit, Handle, Image, PullFailed, Runtime, Spec, StartFailed
 from emulator.state.children import Children
@@ -332,3 +333,16 @@ def test_a_bundle_is_not_for_docker(docker: Bench) -> None:
     container.remove()
     with pytest.raises(PullFailed, match="only the process runtime runs it"):
         docker.runtime.pull("emulator-test:bundle")
+
+
+@pytest.mark.parametrize(
+    ("reference", "digest"),
+    [
+        ("localhost:4566/chatbot:1", "sha256:bbb"),
+        ("localhost:4566/chatbot@sha256:ccc", "sha256:ccc"),
+        ("localhost:4566/made-here:1", None),
+    ],
+)
+def test_an_images_digest_is_its_own_repositorys(reference: str, digest: str | None) -> None:
+    known = ["localhost:4566/other@sha256:aaa", "localhost:4566/chatbot@sha256:bbb"]
+    assert docker_digest(reference, known) == digest
