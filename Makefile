@@ -60,8 +60,8 @@ doctor: install ## what a deploy needs, each with its remedy
 test: install ## the tests, the ones that deploy included (10 minutes at most)
 	@$(PYTEST) -m "not slow and not soak"
 
-test-fast: install ## no deploy, no browser (under a minute)
-	@$(PYTEST) -m "not slow and not soak and not e2e and not browser and not docker and not terraform"
+test-fast: install ## what starts no emulator, no chatbot, no browser, no Terraform (under a minute)
+	@$(PYTEST) -m "not slow and not soak and not e2e and not terraform and not emulator and not chatbot and not browser and not docker"
 
 test-slow: install ## the ones that CI adds: every kill, every fault, Docker
 	@$(PYTEST) -m slow

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 from collections.abc import Generator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,23 +16,28 @@ gc.set_threshold(50_000, 20, 20)
 # These files share one deployment, so one worker has them all.
 DEPLOYED = ("tests/e2e/test_adoption.py", "tests/e2e/test_deploy.py", "tests/e2e/test_release.py")
 
-
 # Who uses one of these fixtures waits for a program that it starts, and is marked with that program's name.
 STARTED = {
-    "chatbot": {"app", "embedded", "start"},
+    "chatbot": {"app", "embedded", "limited", "start"},
     "emulator": {"emulator", "emulator_process", "endpoint", "running", "shared_world", "store"},
 }
 
+# What takes longest, the longest first: begun last, it would leave the other workers with nothing to do.
+LONGEST = ["e2e", "terraform", "browser", "emulator", "chatbot"]
 
-# First of all hooks, so that `-m` knows these marks.
-@pytest.hookimpl(tryfirst=True)
+
+@pytest.hookimpl(tryfirst=True)  # before the one that knows `-m`
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Marks every test with what it starts. The longest first, so that no worker is left alone with it."""
+    """Marks every test with what it starts, and sorts the files by the longest that is in them."""
     for item in items:
         for mark, fixtures in STARTED.items():
             if fixtures.intersection(getattr(item, "fixturenames", ())):
                 item.add_marker(mark)
-    items.sort(key=lambda item: not item.nodeid.startswith("tests/e2e/"))
+    ranks: dict[Path, int] = {}
+    for item in items:
+        marks = [LONGEST.index(mark.name) for mark in item.iter_markers() if mark.name in LONGEST]
+        ranks[item.path] = min([*marks, ranks.get(item.path, len(LONGEST))])
+    items.sort(key=lambda item: ranks[item.path])
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -37,7 +37,7 @@ def server(name: str) -> Iterator[int]:
         def log_message(self, *_: Any) -> None: ...
 
     running = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=running.serve_forever, daemon=True).start()
+    threading.Thread(target=running.serve_forever, args=(0.01,), daemon=True).start()
     try:
         yield running.server_port
     finally:

@@ -166,7 +166,7 @@ def test_a_scaling_policy_scales_the_service_when_its_alarm_is_raised(emulator: 
             for moment in minutes
         ],
     )
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while ecs.describe_services(cluster="shop", services=["web"])["services"][0]["desiredCount"] != 2:
         assert time.monotonic() < deadline
         time.sleep(0.2)

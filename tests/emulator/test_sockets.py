@@ -45,5 +45,5 @@ def test_the_owner_of_a_port_is_named_however_many_files_it_opens_and_closes_mea
         for handle in low:
             os.close(handle)
         with opening_and_closing(below=server):
-            found = {sockets.owner(server.getsockname()[1]) for _ in range(30)}
+            found = {sockets.owner(server.getsockname()[1]) for _ in range(10)}
     assert found == {f"pid {os.getpid()} ({sockets.command(os.getpid())})"}

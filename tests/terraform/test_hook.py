@@ -72,7 +72,7 @@ def page() -> Iterator[Page]:
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     page.url = f"http://127.0.0.1:{server.server_port}"
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     yield page
     server.shutdown()
     server.server_close()

@@ -10,8 +10,11 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
+
 from tests.emulator.ecs.conftest import eventually
 
+pytestmark = pytest.mark.emulator
 ROOT = Path(__file__).parents[3]
 # An emulator in a process of its own, with two tasks of one service; it prints the tasks' process numbers and waits.
 SCRIPT = """
