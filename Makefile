@@ -66,7 +66,7 @@ test-fast: install ## what starts no emulator, no chatbot, no browser, no Terraf
 test-slow: install ## the ones that CI adds: every kill, every fault, Docker
 	@$(PYTEST) -m slow
 
-test-soak: install ## kill -9 in every phase, and of the emulator in a release (not in CI)
+test-soak: install ## kill -9 in every phase (not in CI)
 	@$(PYTEST) -m soak
 
 check: install ## ruff, mypy, import contracts, terraform fmt and validate

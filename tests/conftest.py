@@ -14,7 +14,10 @@ import pytest
 gc.set_threshold(50_000, 20, 20)
 
 # These files share one deployment, so one worker has them all.
-DEPLOYED = ("tests/e2e/test_adoption.py", "tests/e2e/test_deploy.py", "tests/e2e/test_release.py")
+DEPLOYED = tuple(
+    f"tests/e2e/test_{name}.py"
+    for name in ("adoption", "deploy", "release", "release_broken", "release_by_hand", "release_killed")
+)
 
 # Who uses one of these fixtures waits for a program that it starts, and is marked with that program's name.
 STARTED = {

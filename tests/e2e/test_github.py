@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.machine import Machine
-from tests.e2e.test_release import retitle, title
+from tests.e2e.releasing import retitle, title
 from tests.e2e.traffic import until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
@@ -43,11 +43,11 @@ def test_once_the_connection_is_accepted_every_push_to_github_is_a_release(machi
     assert "first release" in first.stdout + first.stderr
     assert machine.git("ls-remote", stand_in, "refs/heads/main").startswith(machine.git("rev-parse", "HEAD"))
 
-    retitle(machine, "From GitHub")
+    new, _ = retitle(machine, "From GitHub")
     machine.orchestrate("release")
-    assert title(machine.url) == "From GitHub"
+    assert title(machine.url) == new
 
-    commit = retitle(machine, "Pushed by hand")
+    new, commit = retitle(machine, "Pushed by hand")
     machine.git("push", "--quiet", f"https://github.com/{REPOSITORY}.git", "HEAD:main")
     client = machine.client("codepipeline")
 
@@ -57,7 +57,7 @@ def test_once_the_connection_is_accepted_every_push_to_github_is_a_release(machi
 
     until(begun, 60, "an execution of the pushed commit")
     machine.orchestrate("release", "--follow")
-    assert title(machine.url) == "Pushed by hand"
+    assert title(machine.url) == new
     newest, *older = json.loads(machine.orchestrate("history", "--json").stdout)["releases"]
     assert (newest["commit"], newest["result"], newest["who"]) == (commit, "Succeeded", "Tester")
     assert len(older) == 2
