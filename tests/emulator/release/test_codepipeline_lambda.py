@@ -114,7 +114,7 @@ class Works:
 
 @pytest.fixture
 def works(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> Iterator[Works]:
-    monkeypatch.setenv("EMULATOR_TIME_SCALE", "600")  # the 20 minutes of a silent function are 2 seconds
+    monkeypatch.setenv("EMULATOR_TIME_SCALE", "30")  # the 20 minutes of a silent function are 40 seconds
     yield Works(emulator)
 
 
@@ -125,7 +125,7 @@ def _error(found: Json) -> Json:
 
 def test_a_function_reads_its_artifacts_and_hands_on_its_own(works: Works) -> None:
     status, found = works.run(SHOUT)
-    assert status == "Succeeded", found["Invoke"]
+    assert status == "Succeeded", found["Invoke"]["output"]
     result = found["Invoke"]["output"]["executionResult"]
     assert result["externalExecutionSummary"] == "shouted" and len(result["externalExecutionId"]) == 36
     assert found["Invoke"]["output"]["outputVariables"] == {"Length": "3"}
@@ -134,9 +134,13 @@ def test_a_function_reads_its_artifacts_and_hands_on_its_own(works: Works) -> No
 
 def test_a_function_that_goes_on_is_invoked_again_with_its_token(works: Works) -> None:
     status, found = works.run(TWICE)
-    assert status == "Succeeded", found["Invoke"]
-    events = works.clients("logs").filter_log_events(logGroupName="/aws/lambda/f")["events"]
-    assert sum(each["message"].startswith("START") for each in events) == 2
+    assert status == "Succeeded", found["Invoke"]["output"]
+
+    def invocations() -> int:  # each is in the log when it has ended, which is after it put its result
+        events = works.clients("logs").filter_log_events(logGroupName="/aws/lambda/f")["events"]
+        return sum(each["message"].startswith("START") for each in events)
+
+    eventually(lambda: invocations() == 2, 30)
 
 
 def test_a_function_may_fail_the_action_in_its_own_words(works: Works) -> None:
@@ -145,17 +149,25 @@ def test_a_function_may_fail_the_action_in_its_own_words(works: Works) -> None:
     assert found["Invoke"]["output"]["executionResult"]["externalExecutionId"] == "mine"
 
 
-def test_a_function_that_returns_without_a_result_is_waited_for_and_fails_in_aws_s_words(works: Works) -> None:
+def test_a_function_that_returns_without_a_result_is_waited_for_and_fails_in_aws_s_words(
+    works: Works, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EMULATOR_TIME_SCALE", "300")  # 4 seconds
     status, found = works.run("def handler(event, context): print(event['CodePipeline.job']['id'])\n")
     assert status == "Failed"
     assert _error(found)["message"] == (
         "The AWS Lambda function f failed to return a result. Check the function to verify that it has permission to "
         "call the PutJobSuccessResult action and that it made a call to PutJobSuccessResult."
     )
-    messages = [
-        each["message"] for each in works.clients("logs").filter_log_events(logGroupName="/aws/lambda/f")["events"]
-    ]
-    (job,) = [each.strip() for each in messages if len(each.strip()) == 36]
+
+    def printed() -> list[str]:
+        try:
+            events = works.clients("logs").filter_log_events(logGroupName="/aws/lambda/f")["events"]
+        except works.clients("logs").exceptions.ResourceNotFoundException:  # it has not run yet
+            return []
+        return [each["message"].strip() for each in events if len(each["message"].strip()) == 36]
+
+    (job,) = eventually(printed, 60)
     with pytest.raises(works.client.exceptions.InvalidJobStateException):  # too late
         works.client.put_job_success_result(jobId=job)
     details = works.client.get_job_details(jobId=job)["jobDetails"]
