@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import os
 import shutil
@@ -111,8 +112,12 @@ def make_image(client: Any) -> str:
         note.size = len(b"from the image\n")
         archive.addfile(note, io.BytesIO(b"from the image\n"))
     changes = ["WORKDIR /app", "ENV WHO=image"]
-    client.api.import_image_from_data(raw.getvalue(), repository="emulator-test", tag="tiny", changes=changes)
-    return "emulator-test:tiny"
+    name = f"emulator-test:{hashlib.sha256(raw.getvalue()).hexdigest()[:12]}"
+    # Made once for every run on this engine: a tag that moved would leave an image without a name each time.
+    if not client.images.list(name):
+        repository, _, tag = name.partition(":")
+        client.api.import_image_from_data(raw.getvalue(), repository=repository, tag=tag, changes=changes)
+    return name
 
 
 @pytest.fixture(params=["process", pytest.param("docker", marks=pytest.mark.docker)])
@@ -329,10 +334,13 @@ def test_a_bundle_is_not_for_docker(docker: Bench) -> None:
     client = engine()
     assert client is not None
     container = client.containers.create(docker.image.reference, "true")
-    container.commit("emulator-test", "bundle", changes="LABEL dev.chatbot.builder=bundle")
+    made = container.commit("emulator-test", "bundle", changes="LABEL dev.chatbot.builder=bundle")
     container.remove()
-    with pytest.raises(PullFailed, match="only the process runtime runs it"):
-        docker.runtime.pull("emulator-test:bundle")
+    try:
+        with pytest.raises(PullFailed, match="only the process runtime runs it"):
+            docker.runtime.pull("emulator-test:bundle")
+    finally:
+        client.images.remove(made.id, force=True)
 
 
 @pytest.mark.parametrize(

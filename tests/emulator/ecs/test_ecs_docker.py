@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import urllib.request
 from collections.abc import Iterator
@@ -27,10 +28,26 @@ def shared_world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     if BUSYBOX is None:
         pytest.skip("no static busybox to make an image of")
     emulator = Emulator(tmp_path_factory.mktemp("emulator"), Config(port=0, runtime="auto"))
+    world = World(emulator).prepare()
     try:
-        yield World(emulator).prepare()
+        yield world
     finally:
         emulator.close()
+        forget(world.uri)
+
+
+def forget(repository: str) -> None:
+    """The engine's names for a repository that is gone, by tag and by digest."""
+    from docker.errors import ImageNotFound
+
+    client = engine()
+    assert client is not None
+    for image in client.images.list(repository):
+        for name in [*image.tags, *image.attrs["RepoDigests"]]:
+            if name.startswith(repository):
+                # With its last tag an image's digest goes, too.
+                with contextlib.suppress(ImageNotFound):
+                    client.images.remove(name, force=True)
 
 
 @pytest.fixture
