@@ -84,6 +84,12 @@ RULES = (
         "name two different subnets or more",
     ),
     Rule(
+        "network", "test_cidrs",
+        lambda v: v["ecs"]["hook"] and "0.0.0.0/0" not in v["network"]["test_cidrs"],
+        "keeps the release hook out, which calls the test listener from an address of AWS that nobody knows beforehand",
+        'add "0.0.0.0/0", or set ecs.hook = false',
+    ),
+    Rule(
         "ecs", "memory",
         lambda v: v["ecs"]["memory"] not in MEMORY[v["ecs"]["cpu"]],
         "Fargate has no such memory for ecs.cpu",

@@ -74,6 +74,7 @@ TABLE = [
     Bad("a region that is none", ("environment.region", "us-east-1"), toml='[environment]\nregion = "mars"\n'),
     Bad("a password in the endpoint", ("environment.endpoint_url",), toml='[environment]\nendpoint_url = "http://a:b@c"\n'),
     Bad("a CIDR that is none", ("network.test_cidrs", "10.0.0.0/40"), toml=LOCAL + '[network]\ntest_cidrs = ["10.0.0.0/40"]\n'),
+    Bad("a test listener that the hook cannot reach", ("network.test_cidrs", "ecs.hook = false"), toml=LOCAL + '[network]\ntest_cidrs = ["203.0.113.0/24"]\n'),
     Bad("one port twice", ("network.test_port", "production port too"), toml=LOCAL + "[network]\nproduction_port = 8080\n"),
     Bad("a port that is none", ("network.production_port", "70000"), toml=LOCAL + "[network]\nproduction_port = 70000\n"),
     Bad("a tag of ours", ("environment.tags", "the deployment's own"), toml=LOCAL + '[environment.tags]\nENVIRONMENT = "x"\n'),

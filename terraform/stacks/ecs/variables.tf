@@ -233,6 +233,12 @@ variable "hook" {
   description = "Hold a real conversation with green through the test listener before production traffic moves."
   type        = bool
   default     = true
+
+  # A function has no address of its own; docs/decisions/0004 says why it is not in the VPC.
+  validation {
+    condition     = !var.hook || contains(var.network.test_cidrs, "0.0.0.0/0")
+    error_message = "The hook calls the test listener from an address of AWS that nobody knows beforehand: add 0.0.0.0/0 to test_cidrs of stack network, or set hook = false."
+  }
 }
 
 variable "hook_package" {
@@ -338,6 +344,7 @@ variable "network" {
     security_group_id            = string
     subnet_ids                   = list(string)
     target_groups                = map(object({ arn = string, arn_suffix = string, name = string }))
+    test_cidrs                   = list(string)
     test_listener_arn            = string
     test_url                     = string
     vpc_id                       = string

@@ -9,6 +9,7 @@ output "network" {
     security_group_id            = module.load_balancer.security_group_id
     subnet_ids                   = module.network.subnet_ids
     target_groups                = module.load_balancer.target_groups
+    test_cidrs                   = var.test_cidrs
     test_listener_arn            = module.load_balancer.test_listener_arn
     test_url                     = module.load_balancer.test_url
     url                          = module.load_balancer.url

@@ -29,6 +29,7 @@ variables {
     production_listener_arn      = "arn:aws:elasticloadbalancing:us-east-1:123456789012:listener/app/chatbot/1/production"
     security_group_id            = "sg-1"
     subnet_ids                   = ["subnet-a", "subnet-b"]
+    test_cidrs                   = ["0.0.0.0/0"]
     test_listener_arn            = "arn:aws:elasticloadbalancing:us-east-1:123456789012:listener/app/chatbot/1/test"
     test_url                     = "http://localhost:8001"
     vpc_id                       = "vpc-0a"
@@ -48,6 +49,27 @@ run "every_placeholder_of_both_documents_has_a_value" {
     ) == toset(["IMAGE1_NAME", "TASK_DEFINITION"])
     error_message = "A placeholder has no value, or the pipeline's own two are missing."
   }
+}
+
+run "a_hook_that_could_not_reach_the_test_listener_is_refused" {
+  command = plan
+
+  variables {
+    network = {
+      listener_stickiness_duration = 0
+      load_balancer_arn_suffix     = "app/chatbot/1"
+      production_listener_arn      = "arn:aws:elasticloadbalancing:us-east-1:123456789012:listener/app/chatbot/1/production"
+      security_group_id            = "sg-1"
+      subnet_ids                   = ["subnet-a", "subnet-b"]
+      target_groups                = { blue = { arn = "blue", arn_suffix = "blue", name = "blue" }, green = { arn = "green", arn_suffix = "green", name = "green" } }
+      test_cidrs                   = ["203.0.113.0/24"]
+      test_listener_arn            = "arn:aws:elasticloadbalancing:us-east-1:123456789012:listener/app/chatbot/1/test"
+      test_url                     = "http://localhost:8001"
+      vpc_id                       = "vpc-0a"
+    }
+  }
+
+  expect_failures = [var.hook]
 }
 
 run "the_settings_reach_the_placeholders" {
