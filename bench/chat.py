@@ -1,6 +1,6 @@
 """The chatbot measured beside a plain gr.ChatInterface over the same model's server, in the same run.
 
-    python -m bench.chat [--quick] [--json]
+    python -m bench.chat [start] [latency] [memory] [crowd] [--quick] [--json]
 
 First-token latency against calling the model directly, through the app and through load balancer and app; 100 and 200
 answers at once; cold start at fractions of a CPU (a cgroup quota, where one can be set); memory. Nothing is asserted:
@@ -23,14 +23,11 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from bench.chat_load import at_once, direct, request, serve_model, through, until
 from emulator.data import proxy as p
 
 ROOT = Path(__file__).parents[1]
-TOKENS, PAUSE, CAP = 40, 0.025, 60.0
-EVENT = {"choices": [{"index": 0, "delta": {"role": "assistant", "content": "word "}}],
-         "id": "1", "created": 1, "model": "m", "system_fingerprint": "f", "object": "chunk"}  # fmt: skip
 PLAIN = """
 import os, gradio as gr
 from huggingface_hub import AsyncInferenceClient
@@ -43,103 +40,6 @@ async def chat(message, history):
         yield text
 gr.ChatInterface(chat).launch(server_name="127.0.0.1", server_port=int(os.environ["PORT"]), quiet=True)
 """
-
-
-# --- the model's server: as cheap as can be, so that the apps are what is measured
-
-
-async def _model(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
-        head = (await reader.readuntil(b"\r\n\r\n")).lower()
-        length = next((int(line[15:]) for line in head.split(b"\r\n") if line.startswith(b"content-length:")), 0)
-        await reader.readexactly(length)
-        if head.startswith(b"get"):
-            writer.write(b'HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 23\r\n\r\n{"data": [{"id": "m"}]}')
-        else:
-            writer.write(b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Type: text/event-stream\r\n\r\n")
-            for _ in range(TOKENS):
-                writer.write(b"data: " + json.dumps(EVENT).encode() + b"\n\n")
-                await writer.drain()
-                await asyncio.sleep(PAUSE)
-            writer.write(b"data: [DONE]\n\n")
-        await writer.drain()
-    writer.close()
-
-
-def serve_model(listening: socket.socket) -> None:
-    """Serve until killed."""
-
-    async def serve() -> None:
-        server = await asyncio.start_server(_model, sock=listening, backlog=1000)
-        await server.serve_forever()
-
-    asyncio.run(serve())
-
-
-# --- a client as cheap
-
-
-async def _request(port: int, method: str, path: str, body: bytes = b"") -> tuple[asyncio.StreamReader, Any]:
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    head = f"{method} {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nConnection: close\r\nContent-Length: {len(body)}\r\n"
-    writer.write(head.encode() + b"Content-Type: application/json\r\n\r\n" + body)
-    status = await reader.readline()
-    if b" 200 " not in status:
-        raise RuntimeError(f"{path}: {status!r}")
-    while (await reader.readline()).strip():
-        pass
-    return reader, writer
-
-
-async def _until(reader: asyncio.StreamReader, mark: bytes) -> bytes:
-    while line := await reader.readline():
-        if mark in line:
-            return line
-    raise RuntimeError(f"no {mark!r} in the answer")
-
-
-async def direct(port: int) -> float:
-    """Seconds to the first token from the model's server itself."""
-    began = time.perf_counter()
-    reader, writer = await _request(port, "POST", "/v1/chat/completions", b"{}")
-    await _until(reader, b"word")
-    writer.close()
-    return time.perf_counter() - began
-
-
-BODIES = {"chatbot": b'{"data": ["hello", null]}', "plain": b'{"data": ["hello"]}'}
-
-
-async def through(name: str, port: int, whole: bool = False) -> float:
-    """Seconds to the first token from an app; with `whole`, the answer is read to its end."""
-    began = time.perf_counter()
-    reader, writer = await _request(port, "POST", "/gradio_api/call/chat", BODIES[name])
-    event = json.loads(b"{" + (await _until(reader, b"event_id")).split(b"{", 1)[1].split(b"}")[0] + b"}")["event_id"]
-    writer.close()
-    reader, writer = await _request(port, "GET", f"/gradio_api/call/chat/{event}")
-    await _until(reader, b"word")
-    first = time.perf_counter() - began
-    if whole:
-        await _until(reader, b"event: complete")
-    writer.close()
-    return first
-
-
-async def at_once(name: str, port: int, count: int) -> dict[str, float]:
-    """First-token seconds of as many answers, all begun at the same time; one that has none by CAP counts as CAP."""
-
-    async def one() -> float:
-        try:
-            return await asyncio.wait_for(through(name, port, whole=True), CAP)
-        except (TimeoutError, OSError, RuntimeError):
-            return CAP
-
-    times = sorted(await asyncio.gather(*(one() for _ in range(count))))
-    return {
-        "first token p50, s": statistics.median(times),
-        "first token p95, s": times[int(count * 0.95) - 1],
-        f"unanswered after {CAP:.0f} s": times.count(CAP),
-    }
 
 
 # --- the two apps
@@ -196,8 +96,8 @@ async def _answers(port: int) -> None:
     """Return when the page is served."""
     for _ in range(2400):
         with contextlib.suppress(OSError, RuntimeError):
-            reader, writer = await _request(port, "GET", "/")
-            await _until(reader, b"gradio_config")
+            reader, writer = await request(port, "GET", "/")
+            await until(reader, b"gradio_config")
             writer.close()
             return
         await asyncio.sleep(0.05)
@@ -272,8 +172,6 @@ def latencies(model: int, found: Figures, calls: int) -> None:
     """What is added to the first token: model, apps and load balancers asked in turns."""
     with contextlib.ExitStack() as stack:
         apps = {name: stack.enter_context(running(name, model)) for name in APPS}
-        for name, app in apps.items():
-            found[name]["memory when idle, MiB"] = app.rss
         ports = {name: (app.port, stack.enter_context(balanced(app.port))) for name, app in apps.items()}
 
         async def turns() -> dict[tuple[str, int], list[float]]:
@@ -304,28 +202,49 @@ def crowds(model: int, found: Figures, counts: tuple[int, ...]) -> None:
                 found[name][f"memory after {count} at once, MiB"] = app.rss
 
 
+def memories(model: int, found: Figures) -> None:
+    """What an app holds when nobody asks anything."""
+    for name in (*APPS, "embedded"):
+        with running(name, model) as app:
+            time.sleep(3)  # the model is loaded after the page is there
+            ours = found["chatbot"] if name == "embedded" else found[name]
+            ours["memory when idle" + (" with the embedded model" if name == "embedded" else "") + ", MiB"] = app.rss
+
+
+PARTS: dict[str, Callable[[int, Figures, bool], None]] = {
+    "start": lambda model, found, quick: cold_starts(model, found, (None,) if quick else (None, 1.0, 0.5, 0.25)),
+    "latency": lambda model, found, quick: latencies(model, found, 10 if quick else 40),
+    "memory": lambda model, found, _: memories(model, found),
+    "crowd": lambda model, found, quick: crowds(model, found, (20,) if quick else (100, 200)),
+}
+
+
 def main() -> None:
-    """Measure both, print the table, keep the figures in bench/results/chat.json."""
+    """Measure both, print the table, keep the figures in bench/results/chat.json, with those of parts left out now."""
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("parts", nargs="*", metavar="PART", help=f"{', '.join(PARTS)}; all when none is named")
     parser.add_argument("--quick", action="store_true", help="fewer calls, 20 at once, no quotas")
     parser.add_argument("--json", action="store_true", help="print JSON")
     arguments = parser.parse_args()
+    if unknown := set(arguments.parts) - PARTS.keys():
+        parser.error(f"no such part: {', '.join(sorted(unknown))}")
     listening = socket.create_server(("127.0.0.1", 0), backlog=1000)
     model = multiprocessing.get_context("fork").Process(target=serve_model, args=(listening,), daemon=True)
     model.start()
-    port = int(listening.getsockname()[1])
     found: Figures = {name: {} for name in APPS}
-    cold_starts(port, found, (None,) if arguments.quick else (None, 1.0, 0.5, 0.25))
-    latencies(port, found, 10 if arguments.quick else 40)
-    crowds(port, found, (20,) if arguments.quick else (100, 200))
-    with running("embedded", port) as app:
-        time.sleep(3)  # the model is loaded after the page is there
-        found["chatbot"]["memory when idle with the embedded model, MiB"] = app.rss
+    for part in arguments.parts or PARTS:
+        PARTS[part](int(listening.getsockname()[1]), found, arguments.quick)
     model.terminate()
-    results = ROOT / "bench/results"
-    results.mkdir(parents=True, exist_ok=True)
-    (results / "chat.json").write_text(json.dumps(found, indent=2))
+    keep(found)
     print(json.dumps(found, indent=2) if arguments.json else table(found))
+
+
+def keep(found: Figures) -> None:
+    """Write the figures beside those of earlier runs of other parts."""
+    file = ROOT / "bench/results/chat.json"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    before: Figures = json.loads(file.read_text()) if file.exists() else {}
+    file.write_text(json.dumps({name: before.get(name, {}) | found[name] for name in found}, indent=2) + "\n")
 
 
 def table(columns: dict[str, dict[str, float]]) -> str:

@@ -68,7 +68,9 @@ def create(settings: Settings, backend: Backend | None = None) -> Application:
         pwa=False,
         favicon_path=str(page.ASSETS / "favicon.svg"),
     )
-    return Application(Guard(app, settings, metrics, Page(page.HEAD, tuple(blocks.fns))), metrics, answerer)
+    return Application(
+        Guard(app, settings, metrics, Page(page.START, page.head(settings), tuple(blocks.fns))), metrics, answerer
+    )
 
 
 class _Assets(StaticFiles):

@@ -49,6 +49,8 @@ POLICY = (
     "img-src 'self' data: blob:; font-src 'self' data:; connect-src 'self'; manifest-src 'self'; "
     "media-src 'none'; object-src 'none'; base-uri 'self'; form-action 'none'; frame-ancestors 'none'"
 )
+# What a link to the page would be shown with: Gradio's name and picture.
+PREVIEW = re.compile(rb'<meta\s+(?:property|name)="(?:og|twitter):[^>]*>\s*')
 
 
 @dataclass(frozen=True)
@@ -62,8 +64,9 @@ class Refusal(Exception):
 
 @dataclass(frozen=True)
 class Page:
-    """What the guard knows of the page: what to add to its head, and the numbers of its events."""
+    """What the guard knows of the page: what its head begins and ends with, and the numbers of its events."""
 
+    start: bytes
     head: bytes
     events: tuple[int, ...]
 
@@ -73,8 +76,7 @@ class Guard:
 
     def __init__(self, app: AsgiApp, settings: Settings, metrics: Metrics, page: Page) -> None:
         self._app = app
-        self._head = page.head
-        self._events = page.events
+        self._page = page
         self._settings = settings
         self._metrics = metrics
         self._buckets = Buckets(settings.rate_per_minute, settings.rate_burst)
@@ -86,7 +88,7 @@ class Guard:
             return await self._app(scope, receive, send)
         # Gradio believes these, the load balancer passes them on from whoever sent them.
         scope["headers"] = [(name, value) for name, value in scope["headers"] if name not in FORGEABLE]
-        respond = _Response(send, self._head)
+        respond = _Response(send, self._page)
         try:
             self._admit(scope)
             body = await self._body(scope, receive)
@@ -170,7 +172,11 @@ class Guard:
             found = json.loads(body)
         except (ValueError, RecursionError):
             return False
-        return isinstance(found, dict) and found.get("fn_index") in self._events and isinstance(found.get("data"), list)
+        return (
+            isinstance(found, dict)
+            and found.get("fn_index") in self._page.events
+            and isinstance(found.get("data"), list)
+        )
 
     async def _until_stopping(self, scope: Scope, receive: Receive, respond: _Response) -> None:
         """Run a stream that has no end of its own, until it ends or the server stops."""
@@ -214,12 +220,12 @@ def _replay(body: bytes, receive: Receive, gone: bool = False) -> Receive:
 class _Response:
     """The `send` given to the app: adds the security headers, and to pages a nonce for their scripts."""
 
-    def __init__(self, send: Send, head: bytes) -> None:
+    def __init__(self, send: Send, page: Page) -> None:
         self._send = send
-        self._head = head
+        self._page = page
         self._nonce = ""
         self._held: Message | None = None
-        self._page = bytearray()
+        self._html = bytearray()
         self._state = "new"
 
     async def __call__(self, message: Message) -> None:
@@ -228,7 +234,7 @@ class _Response:
         if self._held is None:
             self._state = "open" if message.get("more_body") else "done"
             return await self._send(message)
-        self._page += message.get("body", b"")
+        self._html += message.get("body", b"")
         if not message.get("more_body"):
             await self._send_page()
 
@@ -248,10 +254,11 @@ class _Response:
             await self._send(message)
 
     async def _send_page(self) -> None:
-        """The page that was held back, with the nonce in its scripts and our own part of its head."""
+        """The page that was held back, with our own parts of its head and the nonce in its scripts."""
         assert self._held is not None
-        body = bytes(self._page).replace(b"<script", f'<script nonce="{self._nonce}"'.encode())
-        body = body.replace(b"</head>", self._head + b"</head>", 1)
+        body = PREVIEW.sub(b"", bytes(self._html)).replace(b"<head>", b"<head>" + self._page.start, 1)
+        body = body.replace(b"</head>", self._page.head + b"</head>", 1)
+        body = body.replace(b"<script", f'<script nonce="{self._nonce}"'.encode())
         headers = [(k, v) for k, v in self._held["headers"] if k not in (b"content-length", b"etag")]
         self._held["headers"] = [
             *headers,

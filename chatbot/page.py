@@ -16,11 +16,22 @@ from chatbot.logs import event
 from chatbot.settings import Settings
 
 ASSETS = Path(__file__).parent / "assets"
+# First in the page's head, so that it sees whatever fails to load after it.
+START = b"<script>" + (ASSETS / "start.js").read_bytes() + b"</script>"
 # In the page itself: css that is given to Gradio is rewritten (media queries break) and loads after the first paint.
-HEAD = b'<link rel="stylesheet" href="/page/page.css"><link rel="modulepreload" href="/page/chat.js">'
+HEAD = b'<link rel="stylesheet" href="/page/page.css">' + b"".join(
+    b'<link rel="modulepreload" href="/page/%s.js">' % name for name in (b"chat", b"list", b"store")
+)
 TINY = "Tiny demo model, often wrong"
 
 Outputs = tuple[Any, Any, Any]
+
+
+def head(settings: Settings) -> bytes:
+    """The end of the page's head: its assets, and what a link to it is shown with where links have previews."""
+    title, tagline = html.escape(settings.title), html.escape(settings.tagline)
+    preview = f'<meta property="og:title" content="{title}"><meta property="og:description" content="{tagline}">'
+    return HEAD + preview.encode()
 
 
 def build(answerer: Answerer) -> gr.Blocks:

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import gc
 import os
-from collections.abc import Generator
+import shutil
+from collections.abc import Generator, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 # The collector walks through all of moto, botocore and gradio again and again: half of the time of many a test.
 gc.set_threshold(50_000, 20, 20)
@@ -16,8 +20,24 @@ gc.set_threshold(50_000, 20, 20)
 # These files share one deployment, so one worker has them all.
 DEPLOYED = tuple(
     f"tests/e2e/test_{name}.py"
-    for name in ("adoption", "deploy", "release", "release_broken", "release_by_hand", "release_killed")
+    for name in ("adoption", "browser", "deploy", "release", "release_broken", "release_by_hand", "release_killed")
 )
+
+
+@pytest.fixture(scope="module")  # Playwright's event loop is in the way of asyncio.run in another module's tests
+def browser() -> Iterator[Browser]:
+    """Chromium: the system's, or the one that CHROMIUM names."""
+    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    if not (os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")):
+        pytest.skip("Chromium is not installed")
+    sync_api.expect.set_options(timeout=30_000)
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=Path(__file__).with_name("quiet_chromium"), args=["--no-sandbox"]
+        )
+        yield browser
+        browser.close()
+
 
 # Who uses one of these fixtures waits for a program that it starts, and is marked with that program's name.
 STARTED = {
@@ -51,6 +71,8 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     class Scheduling(LoadFileScheduling):
         def _split_scope(self, nodeid: str) -> str:
             file: str = super()._split_scope(nodeid)
+            if file.startswith("tests/chatbot/") and "deployed" in nodeid.rpartition("[")[2]:
+                return "tests/chatbot/deployed"  # another deployment, for the tests of the chatbot on it
             return DEPLOYED[0] if file in DEPLOYED else file
 
     return Scheduling(config, log)

@@ -167,6 +167,7 @@ list.connect({
 function state(name) {
   answering = name === "answering";
   document.body.dataset.state = name;
+  store.setTab("loads", ""); // of assets/start.js: this page has arrived whole
   store.setTab("answering", answering ? current : "");
   $("#chat")?.setAttribute("aria-busy", String(answering));
 }
@@ -215,6 +216,14 @@ function keys(event) {
   }
 }
 
+/** One answer at a time: what is sent while another one is written stays in the box. */
+function hold(event) {
+  if (!answering || event.target !== $("#box textarea") || event.isComposing) return;
+  if (event.key !== "Enter" || event.shiftKey) return;
+  event.preventDefault();
+  event.stopPropagation();
+}
+
 /** Names and roles that Gradio's components leave out, for screen readers. */
 function tidy() {
   tidying = 0;
@@ -242,6 +251,7 @@ function appearance() {
 }
 
 document.addEventListener("keydown", keys);
+document.addEventListener("keydown", hold, true); // before Gradio's own
 document.addEventListener("input", (event) => event.target.closest("#box") && store.setTab("draft", event.target.value));
 document.addEventListener("click", (event) => {
   if (event.target.closest("#box .stop-button")) stopping = true;

@@ -53,6 +53,13 @@ async def drips(text: str) -> Lines:
         yield line
 
 
+async def steadily(text: str) -> Lines:
+    for number in range(400):
+        yield chunk(f"{number} ")
+        await asyncio.sleep(0.5)
+    yield b"data: [DONE]\n\n"
+
+
 async def stalls_at_once(text: str) -> Lines:
     await asyncio.sleep(30)
     yield chunk("too late")
@@ -119,8 +126,8 @@ async def markdown(text: str) -> Lines:
 
 STREAMS: dict[str, Callable[[str], Lines]] = {
     f.__name__: f
-    for f in (slowly, drips, stalls_at_once, stalls, cuts, garbage, wrong_shape, nothing, emoji, endless, error_event,
-              script, markdown)
+    for f in (slowly, drips, steadily, stalls_at_once, stalls, cuts, garbage, wrong_shape, nothing, emoji,
+              endless, error_event, script, markdown)
 }  # fmt: skip
 
 
@@ -148,7 +155,7 @@ class FakeOpenAI:
         self.asked[word] += 1
         if word.isdigit():
             return JSONResponse({"error": {"message": "internal http://10.0.0.7 hf_secret"}}, int(word))
-        if word == "once" and self.asked[word] == 1:
+        if word == "once" and self.asked[word] % 2:
             return JSONResponse({"error": "warming up"}, 503)
         if word == "page":
             return Response("<html>a proxy's page</html>", media_type="text/html")

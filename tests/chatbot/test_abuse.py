@@ -7,25 +7,25 @@ import json
 import re
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 from gradio_client import Client
 
-from tests.chatbot.conftest import App
+from tests.chatbot.conftest import Stage
 from tests.chatbot.fake_openai import FakeOpenAI
+from tests.chatbot.served import Served
 
 JOIN = "/gradio_api/queue/join"
 
 
-def exchange(port: int, raw: bytes, pause: float = 0.0) -> tuple[int, dict[str, str], bytes]:
+def exchange(port: int, raw: bytes, visitor: str = "127.0.0.1") -> tuple[int, dict[str, str], bytes]:
     """Send bytes as they are; the status (0 when the server hung up without one), headers and body of the answer."""
-    with socket.create_connection(("127.0.0.1", port), timeout=5) as connection:
+    with socket.create_connection(("127.0.0.1", port), timeout=5, source_address=(visitor, 0)) as connection:
         head, _, rest = raw.partition(b"\r\n\r\n")
         connection.sendall(head + b"\r\n\r\n")
-        time.sleep(pause)
         with contextlib.suppress(OSError):  # refused before the body was sent whole
             connection.sendall(rest)
         received = b""
@@ -134,14 +134,16 @@ HOSTILE: dict[str, tuple[bytes, set[int]]] = {
 
 
 @pytest.fixture(scope="module")
-def client(app: App) -> Client:
-    return Client(app.url, verbose=False)
+def client(stage: Stage) -> Client:
+    return Client(stage.served.url, verbose=False)
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-def test_a_hostile_request_gets_its_answer_and_a_chat_is_answered_after_it(app: App, client: Client, name: str) -> None:
+def test_a_hostile_request_gets_its_answer_and_a_chat_is_answered_after_it(
+    served: Served, client: Client, name: str
+) -> None:
     raw, expected = HOSTILE[name]
-    status, headers, body = exchange(app.port, raw)
+    status, headers, body = exchange(served.port, raw)
     assert status in expected, (status, body[:300])
     for inside in (b"Traceback", b"site-packages", b"root:x:", b"sk-very-secret", b'File "'):
         assert inside not in body
@@ -153,30 +155,30 @@ def test_there_are_at_least_forty_hostile_requests() -> None:
     assert len(HOSTILE) >= 40
 
 
-def test_a_file_given_as_a_message_never_comes_back(app: App) -> None:
+def test_a_file_given_as_a_message_never_comes_back(served: Served) -> None:
     raw, _ = HOSTILE["a file as a message"]
-    _, _, body = exchange(app.port, raw)
+    _, _, body = exchange(served.port, raw)
     if event := json.loads(body).get("event_id"):
-        _, _, answer = exchange(app.port, get(f"/gradio_api/call/chat/{event}"))
+        _, _, answer = exchange(served.port, get(f"/gradio_api/call/chat/{event}"))
         assert b"root:" not in answer and b"Traceback" not in answer
 
 
-def test_a_page_of_another_site_may_not_read_ours(app: App) -> None:
-    status, headers, _ = exchange(app.port, get("/config", Origin="https://evil.example"))
+def test_a_page_of_another_site_may_not_read_ours(served: Served) -> None:
+    status, headers, _ = exchange(served.port, get("/config", Origin="https://evil.example"))
     assert status == 200
     assert "access-control-allow-origin" not in headers
     assert headers["cross-origin-resource-policy"] == "same-origin"
 
 
-def test_a_forged_host_is_not_written_into_the_page(app: App) -> None:
-    _, _, body = exchange(app.port, get("/", X_Forwarded_Host="evil.example", Forwarded="host=evil.example"))
+def test_a_forged_host_is_not_written_into_the_page(served: Served) -> None:
+    _, _, body = exchange(served.port, get("/", X_Forwarded_Host="evil.example", Forwarded="host=evil.example"))
     assert b"gradio_config" in body
     assert b"evil.example" not in body
 
 
-def test_every_answer_has_the_security_headers(app: App) -> None:
+def test_every_answer_has_the_security_headers(served: Served) -> None:
     for target in ("/", "/healthz", "/page/chat.js", "/nowhere"):
-        _, headers, _ = exchange(app.port, get(target))
+        _, headers, _ = exchange(served.port, get(target))
         assert headers["x-content-type-options"] == "nosniff"
         assert headers["x-frame-options"] == "DENY"
         assert headers["referrer-policy"] == "no-referrer"
@@ -184,10 +186,10 @@ def test_every_answer_has_the_security_headers(app: App) -> None:
         assert "server" not in headers
 
 
-def test_the_pages_scripts_carry_the_nonce_of_the_policy_and_each_page_has_its_own(app: App) -> None:
+def test_the_pages_scripts_carry_the_nonce_of_the_policy_and_each_page_has_its_own(served: Served) -> None:
     nonces = set()
     for _ in range(2):
-        _, headers, body = exchange(app.port, get("/"))
+        _, headers, body = exchange(served.port, get("/"))
         nonce = re.search(r"'nonce-([\w-]+)'", headers["content-security-policy"])
         assert nonce
         nonces.add(nonce[1])
@@ -198,39 +200,39 @@ def test_the_pages_scripts_carry_the_nonce_of_the_policy_and_each_page_has_its_o
 
 
 @pytest.fixture(scope="module")
-def limited(fake: FakeOpenAI) -> Any:
-    app = App(CHATBOT_BASE_URL=fake.url, CHATBOT_RATE_PER_MINUTE="6", CHATBOT_RATE_BURST="5")
-    yield app.ready()
-    app.kill()
+def limited(stage: Stage, fake: FakeOpenAI) -> Iterator[Served]:
+    strict = stage.start(CHATBOT_BASE_URL=fake.url, CHATBOT_RATE_PER_MINUTE="6", CHATBOT_RATE_BURST="5")
+    yield strict.ready()
+    strict.kill()
 
 
-def flood(app: App, forwarded: Callable[[int], str]) -> list[tuple[int, dict[str, str], bytes]]:
+def flood(served: Served, visitor: str, forwarded: Callable[[int], str]) -> list[tuple[int, dict[str, str], bytes]]:
     raw = [post("/gradio_api/call/chat", CHAT, X_Forwarded_For=forwarded(number)) for number in range(40)]
     with ThreadPoolExecutor(8) as threads:
-        return list(threads.map(lambda each: exchange(app.port, each), raw))
+        return list(threads.map(lambda each: exchange(served.port, each, visitor), raw))
 
 
-def test_a_flood_is_cut_at_the_burst_with_the_seconds_to_wait_and_others_are_served(limited: App) -> None:
-    answers = flood(limited, lambda _: "203.0.113.1")
+def test_a_flood_is_cut_at_the_burst_with_the_seconds_to_wait_and_others_are_served(limited: Served) -> None:
+    answers = flood(limited, "127.0.0.2", lambda _: "")
     assert sorted({status for status, _, _ in answers}) == [200, 429]
     assert sum(status == 200 for status, _, _ in answers) == 5
     _, headers, body = next(answer for answer in answers if answer[0] == 429)
     assert 1 <= int(headers["retry-after"]) <= 10
     assert "too quickly" in json.loads(body)["detail"]
-    status, _, _ = exchange(limited.port, post("/gradio_api/call/chat", CHAT, X_Forwarded_For="203.0.113.2"))
+    status, _, _ = exchange(limited.port, post("/gradio_api/call/chat", CHAT), "127.0.0.3")
     assert status == 200
 
 
-def test_a_forged_x_forwarded_for_does_not_get_round_the_limit(limited: App) -> None:
-    # The load balancer adds the true address at the end of whatever the client sent.
-    answers = flood(limited, lambda number: f"198.51.100.{number}, 203.0.113.3")
+def test_a_forged_x_forwarded_for_does_not_get_round_the_limit(limited: Served) -> None:
+    # The load balancer adds the true address at the end of whatever the client sent; without one, this test does.
+    answers = flood(limited, "127.0.0.4", lambda number: f"198.51.100.{number}{limited.forwarded}")
     assert sum(status == 200 for status, _, _ in answers) == 5
 
 
-def test_many_slow_bodies_at_once_do_not_keep_a_chat_from_its_answer(app: App, client: Client) -> None:
+def test_many_slow_bodies_at_once_do_not_keep_a_chat_from_its_answer(served: Served, client: Client) -> None:
     slow = request("POST", JOIN, Content_Type="application/json", Content_Length="50")
     with ThreadPoolExecutor(30) as threads:
-        waiting = [threads.submit(exchange, app.port, slow) for _ in range(30)]
+        waiting = [threads.submit(exchange, served.port, slow) for _ in range(30)]
         time.sleep(0.2)
         assert client.predict("and me?", api_name="/chat") == "You said: and me? "
         assert {each.result()[0] for each in waiting} == {408}

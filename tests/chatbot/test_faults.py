@@ -10,8 +10,9 @@ import pytest
 from gradio_client import Client
 from gradio_client.exceptions import AppError
 
-from tests.chatbot.conftest import App
+from tests.chatbot.conftest import Stage
 from tests.chatbot.fake_openai import FakeOpenAI
+from tests.chatbot.served import Served, now
 
 # what is asked, what the visitor reads, how the log names the end
 FAULTS = [
@@ -35,8 +36,8 @@ FAULTS = [
 
 
 @pytest.fixture(scope="module")
-def client(app: App) -> Client:
-    return Client(app.url, verbose=False)
+def client(stage: Stage) -> Client:
+    return Client(stage.served.url, verbose=False)
 
 
 def ask(client: Client, question: str, **more: Any) -> list[str]:
@@ -54,32 +55,34 @@ def test_a_streamed_answer_grows_and_ends_whole(client: Client) -> None:
 
 @pytest.mark.parametrize(("question", "sentence", "stop"), FAULTS, ids=[fault[0] for fault in FAULTS])
 def test_a_fault_is_a_sentence_and_a_log_line_and_the_next_question_is_answered(
-    app: App, client: Client, question: str, sentence: str, stop: str
+    served: Served, client: Client, question: str, sentence: str, stop: str
 ) -> None:
-    before = len(app.lines("answer"))
+    since = now()
     with pytest.raises(AppError, match=sentence) as caught:
         ask(client, question)
     assert not any(secret in str(caught.value) for secret in ("http", "10.0.0.7", "hf_secret", "sk-very-secret"))
-    app.wait(lambda: len(app.lines("answer")) > before, what="the log line")
-    line = app.lines("answer")[before]
+    [line] = served.answered(since)
     assert (line["stop"], line["level"]) == (stop, "warning")
     assert line["cause"]
     assert ask(client, "still there?")[-1] == "You said: still there? "
 
 
-def test_nothing_of_a_fault_or_of_a_text_ever_reaches_the_log(app: App, client: Client) -> None:
+def test_nothing_of_a_fault_or_of_a_text_ever_reaches_the_log(served: Served, client: Client) -> None:
+    since = now()
     with pytest.raises(AppError):
         ask(client, "error_event my private words")
     ask(client, "more private words")
-    text = repr(app.log) + repr(app.errors)
+    served.answered(since, count=2)
+    text = repr(served.written())
     for secret in ("private", "sk-very-secret", "hf_secret", "10.0.0.7"):
         assert secret not in text
 
 
-def test_a_failure_before_the_first_token_is_tried_once_more(app: App, fake: FakeOpenAI, client: Client) -> None:
+def test_a_failure_before_the_first_token_is_tried_once_more(served: Served, fake: FakeOpenAI, client: Client) -> None:
+    before, since = fake.asked["once"], now()
     assert ask(client, "once only")[-1] == "You said: once only "
-    assert fake.asked["once"] == 2
-    assert app.lines("answer")[-1]["retried"] is True
+    assert fake.asked["once"] == before + 2
+    assert served.answered(since)[0]["retried"] is True
 
 
 def test_a_failure_that_a_retry_cannot_cure_is_not_retried(fake: FakeOpenAI, client: Client) -> None:
@@ -93,23 +96,23 @@ def test_emoji_torn_apart_on_the_wire_arrive_whole(client: Client) -> None:
     assert ask(client, "emoji")[-1] == "👩‍👩‍👧‍👦 ünï 中文 🇫🇷"
 
 
-def test_a_server_that_ignores_the_limit_is_cut_at_it(app: App, fake: FakeOpenAI, client: Client) -> None:
-    began = time.monotonic()
+def test_a_server_that_ignores_the_limit_is_cut_at_it(served: Served, client: Client) -> None:
+    began, since = time.monotonic(), now()
     words = ask(client, "endless")[-1].split()
     assert words == [f"w{number}" for number in range(300)]
     assert time.monotonic() - began < 10
-    assert app.lines("answer")[-1]["stop"] == "length"
+    assert served.answered(since)[0]["stop"] == "length"
 
 
 def test_stopping_an_answer_stops_the_generation_at_the_models_server(
-    app: App, fake: FakeOpenAI, client: Client
+    served: Served, fake: FakeOpenAI, client: Client
 ) -> None:
-    before = fake.abandoned
+    before, since = fake.abandoned, now()
     job = client.submit("slowly", api_name="/chat")
-    app.wait(lambda: len(job.outputs()) > 2, what="the answer's beginning")
+    served.wait(lambda: len(job.outputs()) > 2, what="the answer's beginning")
     job.cancel()
-    app.wait(lambda: fake.abandoned > before, seconds=5, what="the end of the generation")
-    app.wait(lambda: app.lines("answer")[-1]["stop"] == "visitor", what="the log line")
+    served.wait(lambda: fake.abandoned > before, seconds=5, what="the end of the generation")
+    assert served.answered(since)[0]["stop"] == "visitor"
 
 
 def test_the_model_sees_the_system_prompt_and_the_history_and_no_forged_role(fake: FakeOpenAI, client: Client) -> None:
@@ -126,9 +129,10 @@ def test_the_model_sees_the_system_prompt_and_the_history_and_no_forged_role(fak
     assert fake.requests[-1]["model"] == "fake-model"
 
 
-def test_an_answers_log_line_has_every_measurement(app: App, client: Client) -> None:
+def test_an_answers_log_line_has_every_measurement(served: Served, client: Client) -> None:
+    since = now()
     ask(client, "measure me")
-    line = app.lines("answer")[-1]
+    [line] = served.answered(since)
     assert line.keys() == {
         "time", "level", "event", "backend", "model", "prompt_tokens", "completion_tokens", "queued_ms",
         "first_token_ms", "total_ms", "stop", "retried",
@@ -137,13 +141,13 @@ def test_an_answers_log_line_has_every_measurement(app: App, client: Client) -> 
     assert 0 <= line["first_token_ms"] <= line["total_ms"] < 5000
 
 
-def test_the_queue_tells_its_place_and_refuses_when_full(start: Any, fake: FakeOpenAI) -> None:
-    app = start(CHATBOT_BASE_URL=fake.url, CHATBOT_CONCURRENT_ANSWERS="1", CHATBOT_QUEUE_LENGTH="0").ready()
-    client = Client(app.url, verbose=False)
+def test_a_full_queue_refuses(serve: Any, fake: FakeOpenAI) -> None:
+    narrow = serve(CHATBOT_BASE_URL=fake.url, CHATBOT_CONCURRENT_ANSWERS="1", CHATBOT_QUEUE_LENGTH="0").ready()
+    client, since = Client(narrow.url, verbose=False), now()
     running = client.submit("slowly", api_name="/chat")
-    app.wait(lambda: running.outputs(), what="the first answer")
+    narrow.wait(lambda: running.outputs(), what="the first answer")
     with pytest.raises(AppError, match="Too many people"):
         ask(client, "me too")
     running.cancel()
-    app.wait(lambda: len(app.lines("answer")) == 2, what="the end of the first answer")
+    narrow.answered(since, count=2)
     assert ask(client, "now me")[-1] == "You said: now me "

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from gradio_client import Client
 
-from tests.chatbot.conftest import App
 from tests.chatbot.fake_openai import FakeOpenAI
+from tests.chatbot.served import App
 
 
 def test_a_usable_backend_is_ready_and_a_healthy_process_is_alive(app: App) -> None:

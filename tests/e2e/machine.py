@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -130,6 +131,16 @@ class Machine:
         """Everything that changed; the commit."""
         self.git("commit", "--all", "--quiet", "--message", message)
         return self.git("rev-parse", "HEAD")
+
+    def chatbots(self) -> list[int]:
+        """Process ids of the chatbots that run as this machine's tasks."""
+        found = []
+        for process in Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(OSError):
+                inside = (process / "cwd").resolve().is_relative_to(self.folder / ".emulator")
+                if inside and b"\0-m\0chatbot" in (process / "cmdline").read_bytes():
+                    found.append(int(process.name))
+        return found
 
     def client(self, service: str) -> Any:
         session = boto3.Session(aws_access_key_id="test", aws_secret_access_key="test", region_name="us-east-1")

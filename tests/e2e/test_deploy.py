@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import signal
 import time
 import urllib.request
-from pathlib import Path
 
 import pytest
 from gradio_client import Client
@@ -64,7 +62,7 @@ def test_a_killed_task_is_replaced_and_nobody_notices(deployed: Machine) -> None
     ecs = deployed.client("ecs")
     until(lambda: _healthy(deployed) >= 2, 60, "two healthy targets")
     before = set(ecs.list_tasks(cluster="chatbot")["taskArns"])
-    victim = _chatbots(deployed)[0]
+    victim = deployed.chatbots()[0]
     with Traffic(deployed.url) as traffic:
         os.kill(victim, signal.SIGKILL)
         until(lambda: len(set(ecs.list_tasks(cluster="chatbot")["taskArns"]) - before) == 1, 60, "a new task")
@@ -72,17 +70,6 @@ def test_a_killed_task_is_replaced_and_nobody_notices(deployed: Machine) -> None
     assert traffic.count > 20
     # The request that the dead task was answering may end with it; the other task answers every other one.
     assert sum(traffic.failures.values()) <= 1, traffic.failures
-
-
-def _chatbots(machine: Machine) -> list[int]:
-    """Process ids of the chatbots that run as this machine's tasks."""
-    found = []
-    for process in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError):
-            inside = (process / "cwd").resolve().is_relative_to(machine.folder / ".emulator")
-            if inside and b"\0-m\0chatbot" in (process / "cmdline").read_bytes():
-                found.append(int(process.name))
-    return found
 
 
 def test_a_phase_alone_names_the_phase_to_run_first(machine: Machine) -> None:

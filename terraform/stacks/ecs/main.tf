@@ -28,9 +28,11 @@ module "service" {
   environment = {
     CHATBOT_BACKEND          = var.chatbot_backend
     CHATBOT_BASE_URL         = var.chatbot_base_url
+    CHATBOT_DRAIN_SECONDS    = tostring(max(1, min(110, var.stop_timeout - 5))) # five seconds to end in, before SIGKILL
     CHATBOT_MAX_TOKENS       = var.chatbot_max_tokens == null ? "" : tostring(var.chatbot_max_tokens)
     CHATBOT_MODEL            = var.chatbot_model
     CHATBOT_RATE_PER_MINUTE  = var.chatbot_rate_per_minute == null ? "" : tostring(var.chatbot_rate_per_minute)
+    CHATBOT_SLOTS            = tostring(max(1, floor(var.cpu / 1024))) # answers of the embedded model at once: one per vCPU
     CHATBOT_SYSTEM_PROMPT    = var.chatbot_system_prompt
     CHATBOT_TEMPERATURE      = var.chatbot_temperature == null ? "" : tostring(var.chatbot_temperature)
     CHATBOT_TITLE            = var.chatbot_title

@@ -41,7 +41,7 @@ variables {
   cpu_architecture                = "X86_64"
   cpu_target                      = 60
   desired_count                   = 2
-  environment                     = { CHATBOT_BACKEND = "auto", CHATBOT_BASE_URL = "", CHATBOT_MAX_TOKENS = "", CHATBOT_MODEL = "", CHATBOT_RATE_PER_MINUTE = "", CHATBOT_SYSTEM_PROMPT = "Say \"hi\",\n<CPU>.", CHATBOT_TEMPERATURE = "", CHATBOT_TITLE = "", CHATBOT_VISITOR_SETTINGS = "" }
+  environment                     = { CHATBOT_BACKEND = "auto", CHATBOT_BASE_URL = "", CHATBOT_DRAIN_SECONDS = "55", CHATBOT_MAX_TOKENS = "", CHATBOT_MODEL = "", CHATBOT_RATE_PER_MINUTE = "", CHATBOT_SLOTS = "1", CHATBOT_SYSTEM_PROMPT = "Say \"hi\",\n<CPU>.", CHATBOT_TEMPERATURE = "", CHATBOT_TITLE = "", CHATBOT_VISITOR_SETTINGS = "" }
   health_check_grace_period       = 60
   image                           = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/chatbot@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
   load_balancer_security_group_id = "sg-load-balancer"

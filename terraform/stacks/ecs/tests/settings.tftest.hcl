@@ -82,10 +82,10 @@ run "the_settings_reach_the_placeholders" {
     chatbot_temperature      = 0.5
     chatbot_title            = "Ask me"
     chatbot_visitor_settings = ["model", "temperature"]
-    cpu                      = 1024
+    cpu                      = 2048
     fargate_spot_weight      = 2
     fargate_weight           = 0
-    memory                   = 3072
+    memory                   = 4096
     stop_timeout             = 90
   }
 
@@ -93,17 +93,19 @@ run "the_settings_reach_the_placeholders" {
     condition = jsonencode({ for name, value in output.ecs.placeholders : name => value if startswith(name, "CHATBOT_") || contains(["CPU", "MEMORY", "STOP_TIMEOUT", "FARGATE_WEIGHT", "FARGATE_SPOT_WEIGHT"], name) }) == jsonencode({
       CHATBOT_BACKEND          = "openai"
       CHATBOT_BASE_URL         = "http://vllm:8000/v1"
+      CHATBOT_DRAIN_SECONDS    = "85"
       CHATBOT_MAX_TOKENS       = "256"
       CHATBOT_MODEL            = "a/model"
       CHATBOT_RATE_PER_MINUTE  = "0"
+      CHATBOT_SLOTS            = "2"
       CHATBOT_SYSTEM_PROMPT    = ""
       CHATBOT_TEMPERATURE      = "0.5"
       CHATBOT_TITLE            = "Ask me"
       CHATBOT_VISITOR_SETTINGS = "model,temperature"
-      CPU                      = "1024"
+      CPU                      = "2048"
       FARGATE_SPOT_WEIGHT      = "2"
       FARGATE_WEIGHT           = "0"
-      MEMORY                   = "3072"
+      MEMORY                   = "4096"
       STOP_TIMEOUT             = "90"
     })
     error_message = "A setting does not reach its placeholder."

@@ -1,0 +1,66 @@
+"""What a visitor does and sees on the page, in Chromium."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Locator, Page
+
+PATIENCE = 60_000  # milliseconds; a machine that runs other tests beside these is slow at times
+
+
+def ready(page: Page) -> None:
+    """Wait until the page can be written on."""
+    box(page).wait_for(timeout=PATIENCE)
+    page.wait_for_function("['idle', 'failed'].includes(document.body.dataset.state)", timeout=PATIENCE)
+
+
+def box(page: Page) -> Locator:
+    return page.get_by_role("textbox", name="Message")
+
+
+def answers(page: Page) -> Locator:
+    return page.locator("#chat [data-testid=bot]")
+
+
+def questions(page: Page) -> Locator:
+    return page.locator("#chat [data-testid=user]")
+
+
+def conversations(page: Page) -> Locator:
+    """The names in the list beside the chat."""
+    return page.locator("#conversations .open")
+
+
+def send(page: Page, text: str) -> None:
+    box(page).fill(text)
+    box(page).press("Enter")
+
+
+def settled(page: Page, state: str = "idle") -> None:
+    page.wait_for_function("state => document.body.dataset.state === state", arg=state, timeout=PATIENCE)
+
+
+def ask(page: Page, text: str) -> None:
+    """Send a question and wait for the end of its answer."""
+    before = questions(page).count()
+    send(page, text)
+    questions(page).nth(before).wait_for(timeout=PATIENCE)
+    answers(page).nth(before).wait_for(state="attached", timeout=PATIENCE)
+    settled(page)
+
+
+def writing(page: Page) -> None:
+    """Wait until an answer is being written: the fake's slow one counts."""
+    from playwright.sync_api import expect
+
+    expect(answers(page).last).to_contain_text(re.compile(r"\d"), timeout=PATIENCE)
+    assert page.evaluate("document.body.dataset.state") == "answering"
+
+
+def menu(page: Page, action: str) -> None:
+    """Choose from the menu of the open conversation."""
+    page.locator("#conversations .current summary").click()
+    page.get_by_role("button", name=action).locator("visible=true").click()

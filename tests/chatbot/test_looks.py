@@ -1,0 +1,118 @@
+"""How the page looks and moves: widths, light and dark, labels, little motion."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+from playwright.sync_api import Browser, Page, expect
+
+from tests.chatbot.browsing import ask, questions, ready
+from tests.chatbot.served import Served
+
+pytestmark = pytest.mark.browser
+Serve = Callable[..., Served]
+
+
+def test_the_page_names_the_model_and_the_title(page: Page) -> None:
+    expect(page.locator("#top .model .name")).not_to_be_empty()
+    title = page.locator("#top h1").inner_text()
+    assert page.title() == title
+    expect(page.locator("#chat .empty h2")).to_have_text(title)
+
+
+def test_a_link_to_the_page_is_shown_with_its_own_title(served: Served) -> None:
+    _, html = served.get("/")
+    previews = re.findall(r'<meta\s+(?:property|name)="(?:og|twitter):\w+"\s+content="([^"]*)"', html)
+    assert previews == ["Chatbot", "Ask anything. Your conversations stay in this browser."]
+    assert "raw.githubusercontent.com" not in html
+
+
+def test_dark_follows_the_system_until_the_visitor_chooses(browser: Browser, served: Served) -> None:
+    context = browser.new_context(color_scheme="dark")
+    page = context.new_page()
+    page.goto(served.url)
+    ready(page)
+    assert background(page) < 80
+    page.get_by_role("button", name="Switch between light and dark").click()
+    assert background(page) > 200
+    page.reload()
+    ready(page)
+    assert background(page) > 200
+    context.close()
+
+
+def background(page: Page) -> int:
+    colour = page.evaluate("getComputedStyle(document.querySelector('gradio-app')).backgroundColor")
+    return int(re.findall(r"\d+", colour)[0])
+
+
+@pytest.mark.parametrize(("width", "height"), [(360, 640), (768, 1024), (1440, 900)])
+def test_nothing_sticks_out_at_any_width(opened: Callable[..., Page], width: int, height: int) -> None:
+    page = opened(width=width, height=height)
+    ask(page, "markdown")
+    ask(page, "x" * 300)
+    assert page.evaluate("document.documentElement.scrollWidth") == width
+    for selector in ("#box", "#top header", "#chat .user-row", "#chat .bot-row", "#dark"):
+        for element in page.locator(selector).all():
+            bounds = element.bounding_box()
+            assert bounds and bounds["x"] >= 0 and bounds["x"] + bounds["width"] <= width, selector
+
+
+def test_on_a_phone_the_list_is_out_of_the_way_until_it_is_wanted(opened: Callable[..., Page]) -> None:
+    page = opened(width=360, height=640)
+    toggle = page.get_by_role("button", name="Conversations")
+    expect(toggle).to_have_attribute("aria-expanded", "false")
+    ask(page, "on the phone")
+    toggle.click()
+    page.get_by_role("button", name="New conversation").click()
+    expect(toggle).to_have_attribute("aria-expanded", "false")
+    expect(questions(page)).to_have_count(0)
+    ask(page, "once more")
+
+
+def test_less_motion_is_no_motion(browser: Browser, served: Served) -> None:
+    context = browser.new_context(reduced_motion="reduce")
+    page = context.new_page()
+    page.goto(served.url)
+    ready(page)
+    moving = page.evaluate(
+        "[...document.querySelectorAll('*')].filter(e => getComputedStyle(e).transitionDuration !== '0s'"
+        " || getComputedStyle(e).animationName !== 'none').length"
+    )
+    assert moving == 0
+    context.close()
+
+
+def test_axe_finds_no_serious_violation(opened: Callable[..., Page]) -> None:
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed")
+    page = opened()
+    found = []
+    for scheme in ("light", "dark"):
+        page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+        page.evaluate("scheme => document.body.classList.toggle('dark', scheme === 'dark')", scheme)
+        page.get_by_role("button", name="New conversation").click()
+        expect(questions(page)).to_have_count(0)
+        found += violations(axe, page, f"{scheme}, empty")
+        ask(page, "markdown")
+        found += violations(axe, page, f"{scheme}, answered")
+        page.locator("#conversations summary").first.click()
+        found += violations(axe, page, f"{scheme}, menu")
+        page.keyboard.press("Escape")
+        page.locator("#chat").get_by_role("button", name="Edit").first.click()
+        found += violations(axe, page, f"{scheme}, editing")
+        page.keyboard.press("Escape")
+    page.set_viewport_size({"width": 360, "height": 640})
+    found += violations(axe, page, "phone")
+    assert found == []
+
+
+def violations(axe: Any, page: Page, where: str) -> list[str]:
+    page.wait_for_timeout(400)  # transitions: half-faded colours are not what is judged
+    results = axe.Axe().run(page).response["violations"]
+    return [f"{where}: {each['id']} {[node['html'][:200] for node in each['nodes']]}" for each in results
+            if each["impact"] in ("serious", "critical")]  # fmt: skip
