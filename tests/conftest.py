@@ -41,7 +41,7 @@ def browser() -> Iterator[Browser]:
 
 # Who uses one of these fixtures waits for a program that it starts, and is marked with that program's name.
 STARTED = {
-    "chatbot": {"app", "embedded", "limited", "start"},
+    "chatbot": {"app", "embedded", "stage", "start"},
     "emulator": {"emulator", "emulator_process", "endpoint", "running", "shared_world", "store"},
 }
 
