@@ -213,7 +213,7 @@ def memories(model: int, found: Figures) -> None:
 
 PARTS: dict[str, Callable[[int, Figures, bool], None]] = {
     "start": lambda model, found, quick: cold_starts(model, found, (None,) if quick else (None, 1.0, 0.5, 0.25)),
-    "latency": lambda model, found, quick: latencies(model, found, 10 if quick else 40),
+    "latency": lambda model, found, quick: latencies(model, found, 10 if quick else 30),
     "memory": lambda model, found, _: memories(model, found),
     "crowd": lambda model, found, quick: crowds(model, found, (20,) if quick else (100, 200)),
 }
@@ -234,8 +234,8 @@ def main() -> None:
     found: Figures = {name: {} for name in APPS}
     for part in arguments.parts or PARTS:
         PARTS[part](int(listening.getsockname()[1]), found, arguments.quick)
+        keep(found)
     model.terminate()
-    keep(found)
     print(json.dumps(found, indent=2) if arguments.json else table(found))
 
 

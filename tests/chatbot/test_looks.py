@@ -11,7 +11,7 @@ import pytest
 pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 from playwright.sync_api import Browser, Page, expect
 
-from tests.chatbot.browsing import ask, questions, ready
+from tests.chatbot.browsing import ask, questions, ready, send, settled
 from tests.chatbot.served import Served
 
 pytestmark = pytest.mark.browser
@@ -88,27 +88,31 @@ def test_less_motion_is_no_motion(browser: Browser, served: Served) -> None:
     context.close()
 
 
-def test_axe_finds_no_serious_violation(opened: Callable[..., Page]) -> None:
+@pytest.mark.parametrize("width", [360, 1280])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_no_serious_violation(opened: Callable[..., Page], scheme: str, width: int) -> None:
     axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed")
-    page = opened()
-    found = []
-    for scheme in ("light", "dark"):
-        page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
-        page.evaluate("scheme => document.body.classList.toggle('dark', scheme === 'dark')", scheme)
-        page.get_by_role("button", name="New conversation").click()
-        expect(questions(page)).to_have_count(0)
-        found += violations(axe, page, f"{scheme}, empty")
-        ask(page, "markdown")
-        found += violations(axe, page, f"{scheme}, answered")
-        page.locator("#conversations summary").first.click()
-        found += violations(axe, page, f"{scheme}, menu")
-        page.keyboard.press("Escape")
-        page.locator("#chat").get_by_role("button", name="Edit").first.click()
-        found += violations(axe, page, f"{scheme}, editing")
-        page.keyboard.press("Escape")
-    page.set_viewport_size({"width": 360, "height": 640})
-    found += violations(axe, page, "phone")
+    page = opened(width=width, height=800)
+    page.evaluate("scheme => document.body.classList.toggle('dark', scheme === 'dark')", scheme)
+    found = violations(axe, page, "empty")
+    ask(page, "markdown")
+    found += violations(axe, page, "answered")
+    if width < 768:
+        page.get_by_role("button", name="Conversations").click()
+    page.locator("#conversations summary").first.click()
+    found += violations(axe, page, "menu")
+    page.keyboard.press("Escape")
+    if width < 768:
+        page.get_by_role("button", name="Conversations").click()
+    page.locator("#chat").get_by_role("button", name="Edit").first.click()
+    found += violations(axe, page, "editing")
+    page.keyboard.press("Escape")
+    send(page, "503")
+    settled(page, "failed")
+    found += violations(axe, page, "failed")
     assert found == []
+    page.evaluate("document.body.append(document.createElement('button'))")
+    assert "button-name" in violations(axe, page, "a button without a name")[0]
 
 
 def violations(axe: Any, page: Page, where: str) -> list[str]:
