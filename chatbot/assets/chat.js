@@ -172,7 +172,12 @@ function state(name) {
   $("#chat")?.setAttribute("aria-busy", String(answering));
 }
 
-const stop = () => $("#box .stop-button")?.click();
+/** Stop the answer that is being written; as soon as Gradio has the button for it, which is a moment after its start. */
+function stop() {
+  const button = $("#box .stop-button");
+  if (button) button.click();
+  else if (answering) setTimeout(stop, 50);
+}
 
 function banner(text) {
   const element = $("#banner");

@@ -23,7 +23,6 @@ class Hosted(Served):
     """A service of ECS. What it logs is read from CloudWatch."""
 
     pause = 0.25
-    patience = 60.0
     forwarded = ""  # the load balancer says who the visitor is
 
     def __init__(self, machine: Machine, name: str, url: str, stream_prefix: str) -> None:
@@ -107,8 +106,14 @@ def start(machine: Machine, **settings: str) -> Hosted:
         loadBalancers=[{"targetGroupArn": group, "containerName": CONTAINER, "containerPort": 7860}],
     )  # fmt: skip
     service = Hosted(machine, name, f"http://localhost:{port}", name)
-    service.wait(lambda: service.get("/healthz")[0] == 200, what="a task behind the listener")
+    service.wait(lambda: _answers(service), what="a task behind the listener")
     return service
+
+
+def _answers(service: Hosted) -> bool:
+    with contextlib.suppress(OSError):  # the listener is not there yet
+        return service.get("/healthz")[0] == 200
+    return False
 
 
 def _task_definition(ecs: Any, model: str, name: str, settings: dict[str, str]) -> str:
