@@ -213,8 +213,9 @@ def test_tasks_that_cannot_start_are_tried_ever_more_slowly(world: World) -> Non
 
     eventually(lambda: len(ended()) >= 4, 60)
     first, second, third, fourth = ended()[:4]
-    assert (fourth["createdAt"] - third["stoppedAt"]).total_seconds() >= 1.9
-    assert (third["createdAt"] - second["stoppedAt"]).total_seconds() >= 0.9
+    # The pause begins with the failure, which a busy machine may record as a stop a while later.
+    assert (fourth["createdAt"] - third["createdAt"]).total_seconds() >= 2
+    assert (third["createdAt"] - second["createdAt"]).total_seconds() >= 1
     assert first["stopCode"] == "EssentialContainerExited"
     assert any("unable to consistently start tasks" in event for event in world.events())
     assert world.service()["deployments"][0]["rolloutState"] == "IN_PROGRESS"
