@@ -77,7 +77,7 @@ check: install ## ruff, mypy, import contracts, terraform fmt and validate
 	@$(RUN) pytest tests/terraform -k 'formatted or valid or lock'
 
 bench: install ## the figures that the README quotes
-	@for bench in deploy; do $(RUN) bench.$$bench; done
+	@for bench in deploy release; do $(RUN) bench.$$bench; done
 
 # One lock for every platform: each package with the hashes of its wheels for x86_64 and arm64.
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --no-emit-index-url --no-emit-find-links
