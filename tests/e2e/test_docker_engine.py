@@ -6,7 +6,6 @@ The engine is one of this test's own, so that no other test loses its containers
 from __future__ import annotations
 
 import base64
-import json
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,11 +23,11 @@ from tests.engines import Engine, own_engine
 pytestmark = [pytest.mark.docker, pytest.mark.slow]
 
 
-@pytest.fixture
-def engine_here(monkeypatch: pytest.MonkeyPatch) -> Iterator[Engine]:
+@pytest.fixture(params=[False, True], ids=["docker's image store", "containerd's image store"])
+def engine_here(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Engine]:
     if BUSYBOX is None:
         pytest.skip("no static busybox to make an image of")
-    with own_engine() as found:
+    with own_engine(**{"containerd-snapshotter": request.param}) as found:
         monkeypatch.setenv("DOCKER_HOST", found.host)
         yield found
 
@@ -49,8 +48,10 @@ def _push(world: World) -> str:
     data = world.client("ecr").get_authorization_token()["authorizationData"][0]
     user, _, password = base64.b64decode(data["authorizationToken"]).decode().partition(":")
     client.images.get(make_image(client)).tag(world.uri, "real")
-    log = client.images.push(world.uri, "real", auth_config={"username": user, "password": password})
-    digest = next(each["aux"]["Digest"] for each in map(json.loads, log.split("\n")[:-1]) if "aux" in each)
+    client.images.push(world.uri, "real", auth_config={"username": user, "password": password})
+    image = {"imageTag": "real"}
+    found = world.client("ecr").describe_images(repositoryName=world.uri.rpartition("/")[2], imageIds=[image])
+    digest = found["imageDetails"][0]["imageDigest"]
     return f"{world.uri}@{digest}"
 
 
