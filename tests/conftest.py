@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 # The collector walks through all of moto, botocore and gradio again and again: half of the time of many a test.
 gc.set_threshold(50_000, 20, 20)
 
-# These files share one deployment, so one worker has them all.
+# These files share one deployment, so one worker has them all; test_release_broken.py is long enough for its own.
 DEPLOYED = tuple(
     f"tests/e2e/test_{name}.py"
-    for name in ("adoption", "browser", "deploy", "release", "release_broken", "release_by_hand", "release_killed")
+    for name in ("adoption", "browser", "deploy", "release", "release_by_hand", "release_killed")
 )
 
 

@@ -12,7 +12,7 @@ from tests.e2e.machine import Machine
 from tests.e2e.releasing import alarms, release_of, retitle, serving, title
 from tests.e2e.traffic import Traffic, get, until
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
 
 @dataclass(frozen=True)
@@ -56,13 +56,13 @@ FAULTS = {
         "Exception while trying to parse the task definition artifact file from",
     ),
     "a malformed appspec.yaml": Fault(
-        "buildspec.yml", END, "      - echo 'version [' > appspec.yaml\n" + END,
-        "The AppSpec file is not valid YAML or JSON",
+        "buildspec.yml", END, "      - echo 'version: [' > appspec.yaml\n" + END,
+        "the AppSpec file that specifies the deployment configuration is missing or has an invalid configuration. The "
+        "input AppSpec file is a not well-formed yaml. The template cannot be parsed.",
     ),
 }  # fmt: skip
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", FAULTS)
 def test_a_broken_release_reaches_nobody_and_the_next_good_one_works(releasing: Machine, name: str) -> None:
     before, colour, fault = title(releasing.url), serving(releasing), FAULTS[name]
@@ -75,7 +75,6 @@ def test_a_broken_release_reaches_nobody_and_the_next_good_one_works(releasing: 
     _release_a_good_one(releasing, colour)
 
 
-@pytest.mark.soak
 def test_errors_after_the_shift_raise_an_alarm_that_takes_the_traffic_back(releasing: Machine) -> None:
     before, colour = title(releasing.url), serving(releasing)
     commit = _break(releasing, _only_in_production(releasing))

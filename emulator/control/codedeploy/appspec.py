@@ -15,10 +15,14 @@ HOOKS = ("BeforeInstall", "AfterInstall", "AfterAllowTestTraffic", "BeforeAllowT
 
 
 class AppSpecError(AwsError):
-    """The AppSpec is not one; CreateDeployment answers it as InvalidRevisionException."""
+    """The AppSpec is not one; CreateDeployment answers it as InvalidRevisionException, in AWS's words and ours."""
 
     def __init__(self, message: str) -> None:
-        super().__init__("InvalidRevisionException", message)
+        super().__init__(
+            "InvalidRevisionException",
+            "The deployment failed because the AppSpec file that specifies the deployment configuration is missing or "
+            f"has an invalid configuration. {message}",
+        )
 
 
 def parse(text: str) -> dict[str, Any]:
@@ -29,7 +33,10 @@ def parse(text: str) -> dict[str, Any]:
     try:
         document = yaml.safe_load(text)  # JSON is YAML
     except yaml.YAMLError as error:
-        raise AppSpecError(f"The AppSpec file is not valid YAML or JSON: {' '.join(str(error).split())}") from error
+        raise AppSpecError(
+            "The input AppSpec file is a not well-formed yaml. The template cannot be parsed. "
+            f"({' '.join(str(error).split())})"
+        ) from error
     if not isinstance(document, dict):
         raise AppSpecError("The AppSpec file is empty or is not a mapping.")
     if str(_get(document, "version")) not in ("0.0", "0", "1"):

@@ -95,7 +95,7 @@ def test_a_role_that_does_not_trust_codedeploy_is_refused(house: House) -> None:
         ("ContainerPort: 7860", "ContainerPort: web", "not a number"),
         ("Resources:", "Nothing:", "exactly one resource"),
         ("version: 0.0", "version: 0.0\nHooks: [{BeforeLunch: f}]", "BeforeLunch is not a lifecycle event"),
-        ("version: 0.0", "version: 0.0\n  : - [", "not valid YAML or JSON"),
+        ("version: 0.0", "version: 0.0\n  : - [", "The template cannot be parsed"),
     ],
 )
 def test_a_malformed_appspec_is_refused(house: House, old: str, new: str, message: str) -> None:

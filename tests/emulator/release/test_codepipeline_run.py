@@ -84,7 +84,7 @@ def test_a_build_that_fails_fails_the_stage_in_aws_s_words_and_a_retry_after_the
         ({"taskdef__json": "{"}, "Exception while trying to parse the task definition artifact file from: built"),
         ({"taskdef__json": '{"family": "chatbot", "containers": []}'}, 'Unknown parameter in input: "containers"'),
         ({"appspec__yaml": "version: 3"}, "The AppSpec file's version is missing or not valid"),
-        ({"appspec__yaml": "a: b: c"}, "The AppSpec file is not valid YAML or JSON"),
+        ({"appspec__yaml": "a: b: c"}, "The input AppSpec file is a not well-formed yaml. The template cannot"),
     ],
 )
 def test_malformed_documents_fail_the_deploy_action_by_name(pipes: Pipes, files: dict[str, str], message: str) -> None:
