@@ -23,11 +23,11 @@ LOCK = PROJECT / "terraform/stacks/network/.terraform.lock.hcl"
 
 
 class Root:
-    """A copy of `foreign/` with an emulator of its own."""
+    """A copy of a folder of Terraform, with an emulator of its own."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, name: str = "foreign") -> None:
         self.folder = folder / "root"
-        shutil.copytree(Path(__file__).parent / "foreign", self.folder)
+        shutil.copytree(Path(__file__).parent / name, self.folder)
         shutil.copy(LOCK, self.folder)
         port, self.http_port = free_ports(2)
         self.options = daemon.Options((folder / "emulator").resolve(), port, "process")
@@ -52,19 +52,25 @@ class Root:
             command, cwd=self.folder, env=self._environ, capture_output=True, text=True, timeout=600, check=False
         )
 
+    def apply(self) -> None:
+        initialised = self("init", "-input=false", "-lockfile=readonly", "-no-color")
+        assert initialised.returncode == 0, initialised.stderr
+        applied = self("apply", "-auto-approve", "-input=false", "-no-color")
+        assert applied.returncode == 0, applied.stdout[-3000:] + applied.stderr
+
+    def stop(self) -> None:
+        if found := daemon.running(self.options.folder):
+            daemon.stop(self.options, found)
+
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Root]:
     root = Root(tmp_path_factory.mktemp("foreign"))
     try:
-        initialised = root("init", "-input=false", "-lockfile=readonly", "-no-color")
-        assert initialised.returncode == 0, initialised.stderr
-        applied = root("apply", "-auto-approve", "-input=false", "-no-color")
-        assert applied.returncode == 0, applied.stdout[-3000:] + applied.stderr
+        root.apply()
         yield root
     finally:
-        if found := daemon.running(root.options.folder):
-            daemon.stop(root.options, found)
+        root.stop()
 
 
 @pytest.mark.e2e

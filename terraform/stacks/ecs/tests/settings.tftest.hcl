@@ -55,18 +55,7 @@ run "a_hook_that_could_not_reach_the_test_listener_is_refused" {
   command = plan
 
   variables {
-    network = {
-      listener_stickiness_duration = 0
-      load_balancer_arn_suffix     = "app/chatbot/1"
-      production_listener_arn      = "arn:aws:elasticloadbalancing:us-east-1:123456789012:listener/app/chatbot/1/production"
-      security_group_id            = "sg-1"
-      subnet_ids                   = ["subnet-a", "subnet-b"]
-      target_groups                = { blue = { arn = "blue", arn_suffix = "blue", name = "blue" }, green = { arn = "green", arn_suffix = "green", name = "green" } }
-      test_cidrs                   = ["203.0.113.0/24"]
-      test_listener_arn            = "arn:aws:elasticloadbalancing:us-east-1:123456789012:listener/app/chatbot/1/test"
-      test_url                     = "http://localhost:8001"
-      vpc_id                       = "vpc-0a"
-    }
+    network = merge(var.network, { test_cidrs = ["203.0.113.0/24"] })
   }
 
   expect_failures = [var.hook]
