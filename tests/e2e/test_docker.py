@@ -50,7 +50,8 @@ def deployed(base: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ma
     settings = {
         "image": {"build_args": arguments},
         "network": {"listener_stickiness_duration": 0},  # nobody may stick to a colour that ends at once
-        "ecs": {"termination_wait_minutes": 0, "health_check_grace_period": 180},
+        # A machine with much else to do may take a minute to start green: that is no alarm yet.
+        "ecs": {"termination_wait_minutes": 0, "health_check_grace_period": 180, "alarm_evaluation_periods": 3},
     }
     machine = Machine(tmp_path_factory.mktemp("machine"), settings, runtime="docker")
     machine.start()

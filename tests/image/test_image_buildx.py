@@ -18,6 +18,7 @@ import pytest
 
 from emulator.control.ecr import registry
 from emulator.data.registry import Registry
+from emulator.data.tasks.docker import DockerRuntime, engine
 from emulator.emulator import Emulator
 from emulator.state.store import Config
 from orchestrator.config import CHECKOUT
@@ -52,12 +53,12 @@ class Shop:
         assert not check or done.returncode == 0, f"docker {' '.join(arguments)}\n{done.stdout}\n{done.stderr[-4000:]}"
         return done
 
-    def login(self) -> str:
+    def login(self) -> tuple[str, str]:
         """As `aws ecr get-login-password | docker login` does; user and password."""
         token = self.ecr.get_authorization_token()["authorizationData"][0]["authorizationToken"]
         user, _, password = base64.b64decode(token).decode().partition(":")
         self.docker("login", "--username", user, "--password", password, self.host)
-        return f"{user}:{password}"
+        return user, password
 
     def manifest(self, repository: str, reference: str) -> dict[str, Any]:
         return self.registry.manifest(repository, reference).document
@@ -75,8 +76,8 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
             ecr.create_repository(repositoryName=name)
         ecr.create_repository(repositoryName="immutable", imageTagMutability="IMMUTABLE")
         endpoint = ecr.get_authorization_token()["authorizationData"][0]["proxyEndpoint"]
-        with own_engine(**{"containerd-snapshotter": True}) as engine:
-            shop = Shop(engine.host, endpoint.partition("//")[2], folder, ecr, registry(emulator.store))
+        with own_engine(**{"containerd-snapshotter": True}) as own:
+            shop = Shop(own.host, endpoint.partition("//")[2], folder, ecr, registry(emulator.store))
             shop.login()
             yield shop
     finally:
@@ -126,7 +127,7 @@ def test_what_buildx_pushed_is_pulled_by_digest_and_read_by_skopeo(shop: Shop, b
         assert (config["User"], config["StopSignal"]) == ("10001:10001", "SIGTERM")
     finally:
         shop.docker("image", "rm", "--force", reference, check=False, **local)
-    command = ["skopeo", "inspect", "--tls-verify=false", f"--creds={shop.login()}", f"docker://{reference}"]
+    command = ["skopeo", "inspect", "--tls-verify=false", f"--creds={':'.join(shop.login())}", f"docker://{reference}"]
     inspected = json.loads(subprocess.run(command, capture_output=True, check=True, timeout=60).stdout)
     assert inspected["Labels"]["org.opencontainers.image.title"] == "chatbot"
     assert inspected["Digest"] == built
@@ -160,6 +161,28 @@ def test_imagetools_copies_between_repositories_and_makes_an_index_of_several(sh
     parts = [each for name in ("one", "two") for each in shop.manifest("tiny", name)["manifests"]]
     assert both["mediaType"] == INDEX
     assert {each["digest"] for each in both["manifests"]} == {each["digest"] for each in parts}
+
+
+@pytest.mark.parametrize("modern", [False, True], ids=["docker's image store", "containerd's image store"])
+def test_a_tasks_image_may_be_an_index(
+    shop: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, modern: bool
+) -> None:
+    context = str(_tiny(tmp_path / "index", f"index {modern}"))
+    shop.docker("buildx", "build", "--push", "--provenance=true", f"--tag={shop.host}/tiny:index{modern}", context)
+    digest = shop.registry.tags("tiny")[f"index{modern}"]
+    if modern:
+        monkeypatch.setenv("DOCKER_HOST", shop.engine)
+        shop.docker("image", "rm", "--force", f"{shop.host}/tiny:index{modern}")
+    client = engine()
+    assert client is not None
+    runtime = DockerRuntime(client, tmp_path / "emulator", lambda: 1, lambda _: shop.login())
+    reference = f"{shop.host}/tiny@{digest}"
+    try:
+        pulled = runtime.pull(reference)
+        assert pulled.digest == digest
+        assert client.images.get(reference).attrs["Config"]["Entrypoint"] == ["/count"]
+    finally:
+        client.images.remove(reference, force=True)
 
 
 def test_the_build_cache_is_kept_in_ecr_as_an_image_and_comes_back(shop: Shop, tmp_path: Path) -> None:
