@@ -40,6 +40,20 @@ print(meta.create_or_modify_pyi.__name__, hasattr(meta, "no_such_function"))
     assert python(code) == "create_or_modify_pyi False"
 
 
+def test_no_command_line_is_imported_and_gradio_and_httpx_work_without() -> None:
+    code = """
+from chatbot import startup
+startup.prepare()
+import sys
+from chatbot import app
+from chatbot.backends import remote
+import httpx, httpx2
+print([name for name in ("rich", "pygments", "gradio.cli.commands") if name in sys.modules],
+      httpx.Client is not None, httpx2.AsyncClient is not None)
+"""
+    assert python(code) == "[] True True"
+
+
 def test_the_app_imports_neither_matplotlib_nor_a_model_it_does_not_use() -> None:
     code = """
 from chatbot import startup
