@@ -6,13 +6,13 @@ import hashlib
 import json
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from orchestrator.errors import DeployError, Refused
+from orchestrator.errors import DeployError, Interrupted, Refused
 from orchestrator.settings import TABLES
 from orchestrator.site import Answers, Outcome, Site
 from orchestrator.tools import archive, recovery, service
@@ -95,7 +95,7 @@ class StackWork:
     ) -> Outcome:
         began = time.monotonic()
         stack = site.terraform.stack(self.name)
-        cut = site.record(self.name).get("status") == "applying"
+        cut = _was_cut(site.record(self.name))
         recovery.release_stale_lock(site.bucket, site.terraform, stack, site.say)
         recovery.push_errored_state(site.terraform, stack, site.say, ours=cut)
         site.terraform.set_variables(stack, self._inputs(site, needs))
@@ -112,7 +112,10 @@ class StackWork:
         except DeployError as error:
             recovery.push_errored_state(site.terraform, stack, site.say, ours=True)
             status = "refused" if isinstance(error, Refused) else "failed"
-            site.put_record(self.name, {**kept, "status": status, "since": _now(), "error": str(error)[:2000]})
+            # What a cut run made is still unsaved, and so may be what an interrupted Terraform was creating.
+            cut = cut or isinstance(error, Interrupted)
+            record = {**kept, "status": status, "since": _now(), "error": str(error)[:2000], "cut": cut}
+            site.put_record(self.name, record)
             raise
         seconds = time.monotonic() - began
         site.put_record(
@@ -158,14 +161,14 @@ class StackWork:
     def destroy(self, site: Site, needs: Answers, listener: Listener) -> Outcome:
         began = time.monotonic()
         state = site.states.get(self.name)
-        if (state is None or not state.managed) and site.record(self.name).get("status") != "applying":
+        if (state is None or not state.managed) and not _was_cut(site.record(self.name)):
             return Outcome(self.name, "skipped", "there is nothing")
         stack = site.terraform.stack(self.name)
         self.prepare(site)
         recovery.release_stale_lock(site.bucket, site.terraform, stack, site.say)
         recovery.push_errored_state(site.terraform, stack, site.say, ours=True)
         site.terraform.set_variables(stack, self._inputs(site, needs))
-        if site.record(self.name).get("status") == "applying":
+        if _was_cut(site.record(self.name)):
             planned, found = recovery.adopt(site.aws, site.terraform, stack, site.terraform.plan(stack), site.say)
             if found:
                 # A destroying plan takes no imports, so what was half made is completed before it goes.
@@ -176,6 +179,11 @@ class StackWork:
         site.refetch(self.name)
         site.put_record(self.name, {"status": "destroyed", "since": _now()})
         return Outcome(self.name, "destroyed", f"{reader.done} destroyed", time.monotonic() - began)
+
+
+def _was_cut(record: Mapping[str, Any]) -> bool:
+    """Whether resources may exist that no state knows: a run was cut off, and none has come through since."""
+    return record.get("status") == "applying" or bool(record.get("cut"))
 
 
 def _now() -> str:

@@ -122,6 +122,21 @@ def test_a_resource_that_a_cut_run_had_made_is_adopted_and_not_doubled(work: Sta
 
 
 @pytest.mark.slow
+def test_a_failure_after_a_cut_run_does_not_make_the_next_one_forget_it(
+    work: StackWork, site: Site, folder: Path, said: Said
+) -> None:
+    site.aws.client("ecr").create_repository(repositoryName=site.config.prefix)
+    site.put_record("ecr", {"status": "applying"})
+    (folder / "main.tf").write_text(HCL + "nonsense {}\n")
+    with pytest.raises(TerraformFailed):
+        _apply(work, site)
+    (folder / "main.tf").write_text(HCL)
+    assert _apply(work, site) == "applied"
+    assert any("into the state" in line for line in said.lines)
+    assert "cut" not in site.record("ecr")
+
+
+@pytest.mark.slow
 def test_a_resource_of_someone_else_is_never_adopted(work: StackWork, site: Site) -> None:
     site.aws.client("ecr").create_repository(repositoryName=site.config.prefix)
     with pytest.raises(TerraformFailed, match="RepositoryAlreadyExistsException"):
@@ -196,6 +211,8 @@ def test_ctrl_c_saves_the_state_gives_the_locks_back_and_says_how_to_go_on(
     state = site.bucket.state("ecr")
     assert state is not None and any(resource["type"] == "aws_ecr_repository" for resource in state.managed)
     assert site.bucket.terraform_lock("ecr") is None
+    site.survey(["ecr"], ["ecr"])
+    assert site.record("ecr")["cut"], "what Terraform was just creating may be in no state"
     assert site.bucket.acquire("deploy") == ""
 
 
