@@ -13,7 +13,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from emulator.state import moto
 from emulator.state.call import AwsError, Call
+from emulator.state.clients import Credentials
 from emulator.state.store import Store
 
 log = logging.getLogger("emulator.iam")
@@ -67,6 +69,32 @@ def refusal(call: Call, session: str, policies: list[str]) -> AwsError | None:
     )
     where = f" on resource: {resources[0]}" if resources else ""
     return AwsError(_code(call.service), f"User: {session} is not authorized to perform: {action}{where} {reason}")
+
+
+def deed(
+    store: Store, credentials: Credentials, scope: tuple[str, str], actions: list[tuple[str, str]],
+    parameters: dict[str, Any],
+) -> AwsError | None:  # fmt: skip
+    """The refusal of what is no call of the API, as using a connection or pulling a repository; any action will do.
+
+    None when the role may, when only a warning is asked for, and for whoever has no role.
+    """
+    mode = store.config.iam
+    session = moto.role_session(credentials.access_key) if mode != "off" else None
+    if session is None:
+        return None
+    account, region = scope
+    calls = [
+        Call(service, name, parameters, account, region, credentials.access_key, dict) for service, name in actions
+    ]
+    refusals = [refusal(call, *session) for call in calls]
+    first = refusals[0]
+    if first is None or not all(refusals):
+        return None
+    if mode == "log":
+        warn(store, calls[0], first)
+        return None
+    return first
 
 
 def _code(service: str) -> str:

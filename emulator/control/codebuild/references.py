@@ -10,7 +10,7 @@ _KIND = "CODEBUILD_CLONE_REF"
 
 @dataclass(frozen=True)
 class Reference:
-    connection: str
+    connection: str  # empty for a repository of CodeCommit
     repository: str
     commit: str
     branch: str

@@ -7,12 +7,13 @@ import uuid
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from emulator.control import permissions
 from emulator.control.events.bus import emit
 from emulator.control.operation import Operation
 from emulator.data.repositories import ZERO, CodeCommitError, Repositories, Repository, SignatureCheck
 from emulator.state import moto
 from emulator.state.call import Answer, AwsError, Call
-from emulator.state.clients import DEVELOPER
+from emulator.state.clients import DEVELOPER, Credentials
 from emulator.state.store import Store
 
 if TYPE_CHECKING:
@@ -49,6 +50,13 @@ def application(store: Store) -> WSGIApplication:
 
 def repositories(store: Store) -> Repositories:
     return store.once(_repositories)
+
+
+def pull_refusal(store: Store, credentials: Credentials, name: str) -> AwsError | None:
+    """AWS's refusal of git's pull by a service that acts for a role."""
+    deed = store.table(CodeCommitTables).deeds.get(name)
+    scope = (deed.account, deed.region) if deed else (moto.ACCOUNT, store.config.region)
+    return permissions.deed(store, credentials, scope, [("codecommit", "GitPull")], {"repositoryName": name})
 
 
 def _repositories(store: Store) -> Repositories:

@@ -56,6 +56,11 @@ class Git:
         except GitFailed:
             return None
 
+    def clone(self, commit: str, target: Path) -> None:
+        """A whole clone with its history in an empty folder, on `commit`."""
+        self("clone", "--quiet", "--no-hardlinks", str(self.path), str(target))
+        Git(target / ".git")(f"--work-tree={target}", "checkout", "--quiet", "--detach", commit)
+
     def serve(
         self, *arguments: str, stdin: IO[bytes] | int = subprocess.DEVNULL, env: Mapping[str, str]
     ) -> subprocess.Popen[bytes]:

@@ -78,12 +78,6 @@ class StandIns:
         """The files of a commit as a zip."""
         return self.git(name)("archive", "--format=zip", commit)
 
-    def clone(self, name: str, commit: str, target: Path) -> None:
-        """A whole clone with its history, on `commit`."""
-        git = self.git(name)
-        git("clone", "--quiet", "--no-hardlinks", str(git.path), str(target))
-        Git(target / ".git")(f"--work-tree={target}", "checkout", "--quiet", "--detach", commit)
-
     def _changed(self, name: str, changes: Iterable[Change]) -> None:
         for reference, old, new in changes:
             self._pushed(name, reference, old, new)

@@ -9,7 +9,7 @@ from botocore.exceptions import ClientError
 
 from emulator.control.codebuild import references
 from emulator.control.codebuild.tables import Build, Json
-from emulator.control.codecommit.house import repositories
+from emulator.control.codecommit.house import pull_refusal, repositories
 from emulator.control.connections import use
 from emulator.control.connections.stand_ins import stand_ins
 from emulator.data.builds.artifacts import unzip
@@ -56,9 +56,15 @@ def _handed(store: Store, s3: Any, credentials: Credentials, place: tuple[str, s
         target.mkdir(parents=True, exist_ok=True)
         return unzip(body, target)
     # https://docs.aws.amazon.com/codepipeline/latest/userguide/troubleshooting.html#codebuild-role-connections
-    if use.refusal(store, credentials, reference.connection):
+    if reference.connection:
+        refused = use.refusal(store, credentials, reference.connection)
+        git = stand_ins(store).git(reference.repository)
+    else:
+        refused = pull_refusal(store, credentials, reference.repository)
+        git = repositories(store).git(reference.repository)
+    if refused:
         raise SourceError(f"authorization failed for primary source and source version {reference.commit}")
-    stand_ins(store).clone(reference.repository, reference.commit, target)
+    git.clone(reference.commit, target)
     return None
 
 

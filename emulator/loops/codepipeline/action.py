@@ -7,13 +7,14 @@ import re
 import secrets
 import string
 import zipfile
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from typing import Any
 
 from botocore.exceptions import ClientError
 
 from emulator.control import roles
 from emulator.control.codebuild import references
+from emulator.control.codebuild.references import Reference
 from emulator.control.codepipeline.structure import PRINCIPAL
 from emulator.control.codepipeline.tables import ActionRun, Execution
 from emulator.state.clients import Credentials
@@ -93,6 +94,13 @@ class Action:
         store = declared.get("artifactStore") or declared["artifactStores"][self.region]
         name = "".join(secrets.choice(string.ascii_letters + string.digits) for _ in range(7))
         return store["location"], f"{self.execution.pipeline[:20]}/{artifact[:10]}/{name}"
+
+    def put_source(self, reference: Reference, archive: Callable[[], bytes]) -> None:
+        """A source's one output: its files, or for CodeBuild alone where to clone them from."""
+        if self.configuration.get("OutputArtifactFormat", "CODE_ZIP") == "CODEBUILD_CLONE_REF":
+            self.put(self.only_output(), reference.text().encode(), "application/json")
+        else:
+            self.put(self.only_output(), archive())
 
     def put(self, artifact: str, body: bytes, kind: str = "application/zip") -> None:
         bucket, key = self.output(artifact)

@@ -50,11 +50,8 @@ def connection(action: Action) -> Steps:
         "ConnectionArn": found.arn, "FullRepositoryName": repository,
     }  # fmt: skip
     yield 0
-    if configuration.get("OutputArtifactFormat", "CODE_ZIP") == "CODEBUILD_CLONE_REF":
-        reference = Reference(found.arn, repository, commit.commit, branch)
-        action.put(action.only_output(), reference.text().encode(), "application/json")
-    else:
-        action.put(action.only_output(), stand_ins(action.store).archive(repository, commit.commit))
+    reference = Reference(found.arn, repository, commit.commit, branch)
+    action.put_source(reference, lambda: stand_ins(action.store).archive(repository, commit.commit))
 
 
 def _usable(action: Action, arn: str) -> Connection:

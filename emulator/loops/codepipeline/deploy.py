@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import json
+import mimetypes
 import zipfile
 from typing import Any
 
@@ -135,15 +136,30 @@ def s3(action: Action) -> Steps:
     (artifact,) = action.run.inputs
     bucket, key = action.configuration["BucketName"], action.configuration.get("ObjectKey") or ""
     client, body = action.client("s3"), action.fetch(artifact)
+    options = _object_options(action.configuration)
     yield 0
     try:
         if action.configuration["Extract"] != "true":
             if not key:
                 raise ActionFailed("ConfigurationError", "ObjectKey is required when Extract is false")
-            client.put_object(Bucket=bucket, Key=key, Body=body)
+            client.put_object(Bucket=bucket, Key=key, Body=body, **options)
         else:
             with zipfile.ZipFile(io.BytesIO(body)) as archive:
                 for name in (each for each in archive.namelist() if not each.endswith("/")):
-                    client.put_object(Bucket=bucket, Key=f"{key}/{name}".lstrip("/"), Body=archive.read(name))
+                    kind = {"ContentType": mimetypes.guess_type(name)[0] or "application/octet-stream"}
+                    target = f"{key}/{name}".lstrip("/")
+                    client.put_object(Bucket=bucket, Key=target, Body=archive.read(name), **kind, **options)
     except ClientError as error:
         raise ActionFailed("ConfigurationError", f"The bucket {bucket} could not be written: {error}") from error
+
+
+def _object_options(configuration: dict[str, str]) -> dict[str, str]:
+    """What the action says of every object that it writes, as PutObject takes it."""
+    options = {
+        name: configuration[key]
+        for key, name in (("CannedACL", "ACL"), ("CacheControl", "CacheControl"))
+        if configuration.get(key)
+    }
+    if key := configuration.get("KMSEncryptionKeyARN"):
+        options |= {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": key}
+    return options

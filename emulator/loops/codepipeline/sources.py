@@ -10,6 +10,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from emulator.control.codebuild.references import Reference
 from emulator.control.codecommit.house import repositories
 from emulator.loops.codepipeline.action import Action, ActionFailed, Steps
 
@@ -17,8 +18,6 @@ from emulator.loops.codepipeline.action import Action, ActionFailed, Steps
 def codecommit(action: Action) -> Steps:
     """https://docs.aws.amazon.com/codepipeline/latest/userguide/action-reference-CodeCommit.html"""
     name, branch = action.configuration["RepositoryName"], action.configuration["BranchName"]
-    if action.configuration.get("OutputArtifactFormat", "CODE_ZIP") != "CODE_ZIP":
-        raise ActionFailed("ConfigurationError", "the emulator gives a source as a zip (OutputArtifactFormat CODE_ZIP)")
     client = action.client("codecommit")
     commit = _given(action) or _tip(client, name, branch)
     try:
@@ -34,7 +33,8 @@ def codecommit(action: Action) -> Steps:
         "AuthorDate": _moment(found.get("author", {})), "CommitterDate": _moment(found.get("committer", {})),
     }  # fmt: skip
     yield 0
-    action.put(action.only_output(), repositories(action.store).archive(name, commit))
+    reference = Reference("", name, commit, branch)
+    action.put_source(reference, lambda: repositories(action.store).archive(name, commit))
 
 
 def _given(action: Action) -> str | None:

@@ -396,6 +396,26 @@ resource "aws_sqs_queue" "reviewers" {
   name = "${local.name}-reviewers"
 }
 
+resource "aws_ssm_parameter" "token" {
+  name  = "/${local.name}/token"
+  type  = "SecureString"
+  value = "secret"
+}
+
+resource "aws_iam_role_policy" "build" {
+  role = aws_iam_role.this["codebuild"].name
+
+  policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = [
+      { Effect = "Allow", Action = "ssm:GetParameters", Resource = aws_ssm_parameter.token.arn },
+      { Effect = "Allow", Action = ["logs:CreateLogGroup", "logs:CreateLogStream", "logs:PutLogEvents"], Resource = "*" },
+      { Effect = "Allow", Action = "s3:*", Resource = "${aws_s3_bucket.artifacts.arn}/*" },
+      { Effect = "Allow", Action = "codestar-connections:UseConnection", Resource = aws_codestarconnections_connection.github.arn },
+    ]
+  })
+}
+
 resource "aws_codebuild_project" "this" {
   name           = local.name
   description    = "Image of ${local.name}"
@@ -427,7 +447,7 @@ resource "aws_codebuild_project" "this" {
 
     environment_variable {
       name  = "TOKEN"
-      value = "/shop/token"
+      value = aws_ssm_parameter.token.name
       type  = "PARAMETER_STORE"
     }
   }

@@ -120,6 +120,25 @@ def test_a_failed_deployment_fails_the_action_with_its_code(pipes: Pipes, house:
     assert pipes.finished(pipes.start())["status"] == "Succeeded"
 
 
+def test_a_build_clones_a_codecommit_source_with_its_history_if_its_role_may_pull(pipes: Pipes) -> None:
+    pipes.commit("one")
+    spec = "version: 0.2\nphases: {build: {commands: ['git log --format=%s > log']}}\nartifacts: {files: [log]}"
+    pipes.commit("two", buildspec__yml=spec)
+    stages = pipes.stages()
+    stages[0]["actions"][0]["configuration"]["OutputArtifactFormat"] = "CODEBUILD_CLONE_REF"
+    pipes.finished(pipes.create(stages=stages))
+    (place,) = pipes.actions(pipes.summaries()[0]["pipelineExecutionId"])["Build"]["output"]["outputArtifacts"]
+    body = pipes.store.clients("s3").get_object(Bucket="artifacts", Key=place["s3location"]["key"])["Body"].read()
+    assert zipfile.ZipFile(io.BytesIO(body)).read("log") == b"two\none\n"
+    for name in ("codepipeline", "codebuild"):
+        allowed = {"Effect": "Allow", "NotAction": "codecommit:GitPull", "Resource": "*"}
+        policy = json.dumps({"Version": "2012-10-17", "Statement": [allowed]})
+        pipes.store.clients("iam").put_role_policy(RoleName=f"chatbot-{name}", PolicyName="most", PolicyDocument=policy)
+    pipes.store.config.iam = "enforce"
+    pipes.finished(pipes.start())
+    assert "authorization failed for primary source" in pipes.latest("Build")["errorDetails"]["message"]
+
+
 def _with_approval(pipes: Pipes) -> list[Json]:
     stages = pipes.stages()
     approval = action("Approval", "Manual", configuration={"CustomData": "look at #{Source.CommitId}"})

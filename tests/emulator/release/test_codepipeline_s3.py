@@ -34,7 +34,7 @@ def pages(emulator: Emulator) -> Iterator[Emulator]:
     for name in ("source", "target", "artifacts"):
         s3.create_bucket(Bucket=name)
     s3.put_bucket_versioning(Bucket="source", VersioningConfiguration={"Status": "Enabled"})
-    s3.put_object(Bucket="source", Key="source.zip", Body=zipped(page="one"))
+    s3.put_object(Bucket="source", Key="source.zip", Body=zipped(page="one", **{"style.css": "a {}"}))
     trust = {"Effect": "Allow", "Principal": {"Service": "codepipeline.amazonaws.com"}, "Action": "sts:AssumeRole"}
     role = clients("iam").create_role(RoleName="pages", AssumeRolePolicyDocument=json.dumps({"Statement": [trust]}))
     source = action(
@@ -43,7 +43,10 @@ def pages(emulator: Emulator) -> Iterator[Emulator]:
     )  # fmt: skip
     deploy = action(
         "Deploy", "S3", inputArtifacts=[{"name": "files"}],
-        configuration={"BucketName": "target", "Extract": "true", "ObjectKey": "site"},
+        configuration={
+            "BucketName": "target", "Extract": "true", "ObjectKey": "site", "CacheControl": "max-age=60",
+            "CannedACL": "public-read",
+        },
     )  # fmt: skip
     clients("codepipeline").create_pipeline(
         pipeline={
@@ -65,6 +68,10 @@ def test_files_go_from_one_bucket_to_another(pages: Emulator) -> None:
     client, s3 = pages.store.clients("codepipeline"), pages.store.clients("s3")
     assert eventually(lambda: _over(client), 20)["status"] == "Succeeded"
     assert s3.get_object(Bucket="target", Key="site/page")["Body"].read() == b"one"
+    sheet = s3.get_object(Bucket="target", Key="site/style.css")
+    assert (sheet["CacheControl"], sheet["ContentType"]) == ("max-age=60", "text/css")
+    readers = [each["Grantee"].get("URI", "") for each in s3.get_object_acl(Bucket="target", Key="site/page")["Grants"]]
+    assert any(uri.endswith("/AllUsers") for uri in readers)
     old = s3.head_object(Bucket="source", Key="source.zip")["VersionId"]
     s3.put_object(Bucket="source", Key="source.zip", Body=zipped(page="two"))
     revision = {"actionName": "Source", "revisionType": "S3_OBJECT_VERSION_ID", "revisionValue": old}
