@@ -26,6 +26,7 @@ class Pushed:
 
     kind: str  # "branch" or "tag"
     name: str
+    commit: str  # or the object of an annotated tag
     files: Callable[[], Iterable[str]]
 
 

@@ -10,7 +10,8 @@ from emulator.control.codepipeline.triggers import Pushed
 from emulator.control.connections.stand_ins import stand_ins
 from emulator.control.connections.tables import AVAILABLE, Connection, Push
 from emulator.control.connections.tables import tables as connections
-from emulator.data.repositories import ZERO, UnknownRepository
+from emulator.data.repositories import ZERO, CodeCommitError, UnknownRepository
+from emulator.data.repositories.git import GitFailed
 from emulator.loops.codepipeline.connections import facts
 from emulator.state.call import AwsError
 from emulator.state.store import Store
@@ -33,7 +34,7 @@ def handle(store: Store) -> None:
             for action in triggers.connected(pipeline.declaration):
                 try:
                     _consider(store, scope, pipeline, action, push)
-                except (AwsError, UnknownRepository) as error:
+                except (AwsError, CodeCommitError, GitFailed, UnknownRepository) as error:
                     log.warning("the push to %s did not start %s: %s", push.repository, pipeline.name, error)
 
 
@@ -47,8 +48,9 @@ def _consider(store: Store, scope: Scope, pipeline: Pipeline, action: Json, push
     _, family, name = push.reference.split("/", 2)
     repositories = stand_ins(store)
     pushed = Pushed(
-        _KINDS.get(family, ""), name, lambda: repositories.changed_files(push.repository, push.old, push.new)
-    )
+        _KINDS.get(family, ""), name, push.new,
+        lambda: repositories.changed_files(push.repository, push.old, push.new),
+    )  # fmt: skip
     if pushed.kind and triggers.starts(pipeline.declaration, action, pushed):
         _start(store, scope, pipeline, action, connection, pushed)
 
@@ -57,10 +59,8 @@ def _start(
     store: Store, scope: Scope, pipeline: Pipeline, action: Json, connection: Connection, pushed: Pushed
 ) -> None:
     repository = action["configuration"]["FullRepositoryId"]
-    commit = stand_ins(store).git(repository).commit_of(
-        f"refs/{'heads' if pushed.kind == 'branch' else 'tags'}/{pushed.name}"
-    )  # fmt: skip
-    if commit is None:  # pushed over, or a tag of something else
+    commit = stand_ins(store).git(repository).commit_of(pushed.commit)
+    if commit is None:  # a tag of something else
         return
     found = facts(store, repository, commit)
     with store.change():

@@ -16,7 +16,7 @@ ACTION = {
 
 def _starts(push: dict[str, Any], kind: str, name: str, *files: str) -> bool:
     trigger = {"providerType": PROVIDER, "gitConfiguration": {"sourceActionName": "Source", "push": [push]}}
-    return starts({"pipelineType": "V2", "triggers": [trigger]}, ACTION, Pushed(kind, name, lambda: files))
+    return starts({"pipelineType": "V2", "triggers": [trigger]}, ACTION, Pushed(kind, name, "0" * 40, lambda: files))
 
 
 @pytest.mark.parametrize(

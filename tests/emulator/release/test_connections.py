@@ -177,6 +177,18 @@ def test_a_push_to_the_connected_repository_starts_the_pipeline(connected: Hub) 
     assert connected.client("s3").get_object(Bucket="target", Key="page")["Body"].read() == b"two"
 
 
+def test_of_two_pushes_in_a_row_each_is_released(connected: Hub) -> None:
+    connected.client("codepipeline").create_pipeline(pipeline=connected.declaration())
+    connected.finished(1)
+    commits = []
+    for text in ("two", "three"):
+        commits.append(connected.commit(text, page=text))
+        connected.push()
+    connected.finished(3)
+    newest = [each["sourceRevisions"][0]["revisionId"] for each in connected.executions()]
+    assert newest[:2] == commits[::-1]
+
+
 def test_a_pending_connection_fails_the_source_until_somebody_accepts_it(hub: Hub) -> None:
     hub.client("codepipeline").create_pipeline(pipeline=hub.declaration())
     assert hub.finished(1)["status"] == "Failed"
