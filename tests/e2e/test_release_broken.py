@@ -7,12 +7,11 @@ import subprocess
 from dataclasses import dataclass
 
 import pytest
+import yaml
 
-from tests.e2e.machine import Machine
+from tests.e2e.machine import PROJECT, Machine
 from tests.e2e.releasing import alarms, release_of, retitle, serving, title
 from tests.e2e.traffic import Traffic, get, until
-
-pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
 
 @dataclass(frozen=True)
@@ -56,13 +55,27 @@ FAULTS = {
         "Exception while trying to parse the task definition artifact file from",
     ),
     "a malformed appspec.yaml": Fault(
-        "buildspec.yml", END, "      - echo 'version: [' > appspec.yaml\n" + END,
+        "buildspec.yml", END, "      - echo '[' > appspec.yaml\n" + END,
         "the AppSpec file that specifies the deployment configuration is missing or has an invalid configuration. The "
         "input AppSpec file is a not well-formed yaml. The template cannot be parsed.",
     ),
 }  # fmt: skip
 
 
+def test_every_fault_finds_its_place_and_breaks_nothing_else() -> None:
+    """Quick, so that whoever moves these lines hears of it."""
+    for fault in (*FAULTS.values(), _only_in_production(80)):
+        text = (PROJECT / fault.file).read_text()
+        assert fault.old in text, fault
+        broken = text.replace(fault.old, fault.new)
+        if fault.file.endswith(".yml"):
+            assert yaml.safe_load(broken)["phases"]
+        if fault.file.endswith(".py"):
+            compile(broken, fault.file, "exec")
+
+
+@pytest.mark.e2e
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FAULTS)
 def test_a_broken_release_reaches_nobody_and_the_next_good_one_works(releasing: Machine, name: str) -> None:
     before, colour, fault = title(releasing.url), serving(releasing), FAULTS[name]
@@ -75,9 +88,12 @@ def test_a_broken_release_reaches_nobody_and_the_next_good_one_works(releasing: 
     _release_a_good_one(releasing, colour)
 
 
+@pytest.mark.e2e
+@pytest.mark.slow
 def test_errors_after_the_shift_raise_an_alarm_that_takes_the_traffic_back(releasing: Machine) -> None:
     before, colour = title(releasing.url), serving(releasing)
-    commit = _break(releasing, _only_in_production(releasing))
+    fault = _only_in_production(releasing.production_port)
+    commit = _break(releasing, fault)
     with Traffic(releasing.url, acts=[get("/")]) as traffic:
         _refused(releasing)
     # 507 is an answer that no load balancer gives by itself: only green failed, from the shift to the way back.
@@ -90,20 +106,19 @@ def test_errors_after_the_shift_raise_an_alarm_that_takes_the_traffic_back(relea
     again = releasing.orchestrate("release", "--again", check=False)
     assert again.returncode == 2
     assert f"alarm {alarm} is on" in again.stderr + again.stdout
-    _told(releasing, commit, _only_in_production(releasing))
+    _told(releasing, commit, fault)
     until(lambda: not alarms(releasing), 150, "the alarm off, as no broken answer has come for a minute")
     _release_a_good_one(releasing, colour)
 
 
-def _only_in_production(machine: Machine) -> Fault:
-    """A green that is well on the test listener, so for the hook, and fails at what people ask of it."""
-    fails = f"""        if (b"x-forwarded-port", b"{machine.production_port}") in scope["headers"]:
-            respond = _Response(send, self._head)
-            return await respond.refuse(Refusal(507, "Only here."))
-        respond = _Response(send, self._head)
+def _only_in_production(port: int) -> Fault:
+    """A green that is well on the test listener, so for the hook, and fails at what people ask of it on `port`."""
+    admit = "            self._admit(scope)\n"
+    fails = f"""            if (b"x-forwarded-port", b"{port}") in scope["headers"]:
+                raise Refusal(507, "Only here.")
 """
     return Fault(
-        "chatbot/guard.py", "        respond = _Response(send, self._head)\n", fails,
+        "chatbot/guard.py", admit, admit + fails,
         "One or more alarms have been activated according to the Amazon CloudWatch metrics you selected, and the "
         "affected deployments have been stopped. Activated alarms: <chatbot-(blue|green)-5xx>",
         "Stopped",
