@@ -62,7 +62,7 @@ def _kill_in(machine: Machine, phase: str, *, everything: bool) -> None:
         ended = any(line.startswith(phase) and " starts" not in line and "/" not in line for line in lines)
         return b': Creating..."' in fresh_log or ended
 
-    until(creating, 240, output.read_text, pause=0.05)
+    until(creating, 600, output.read_text, pause=0.05)
     time.sleep(1.0)  # in the middle of it
     for pid in _children(running.pid) if everything else [running.pid]:
         with contextlib.suppress(ProcessLookupError):
