@@ -31,7 +31,7 @@ QUESTION = "Please say this back to me"
 @pytest.fixture(scope="module")
 def deployed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
     model = FakeOpenAI().start()
-    settings = {
+    settings: dict[str, dict[str, Any]] = {
         "network": {"listener_stickiness_duration": STICKY},
         "ecs": {
             "chatbot_backend": "openai", "chatbot_base_url": model.url, "chatbot_rate_per_minute": 0,

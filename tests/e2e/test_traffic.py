@@ -8,13 +8,14 @@ import threading
 import time
 import uuid
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from aiohttp import web
 
 from tests.e2e.traffic import Act, Traffic, chat, get, until
 
-EVENTS = {
+EVENTS: dict[str, list[dict[str, Any]]] = {
     "whole": [{"msg": "process_starts"}, {"msg": "process_completed", "success": True, "output": {"data": ["whole"]}}],
     "empty": [{"msg": "process_completed", "success": True, "output": {"data": [""]}}],
     "failed": [{"msg": "process_completed", "success": False, "output": {"error": "no model"}}],
