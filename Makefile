@@ -15,7 +15,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 EMULATED := $(shell grep -lsE '^ *endpoint_url *= *"http://(localhost|127)' environments/$(ENV).toml)
 
 .DEFAULT_GOAL := help
-.PHONY: help install deploy phase plan status outputs logs release history rollback destroy chat doctor test test-fast test-slow test-soak check bench lock clean
+.PHONY: help install deploy phase plan status outputs logs release history rollback destroy chat doctor test test-fast test-slow check bench lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -58,16 +58,13 @@ doctor: install ## what a deploy needs, each with its remedy
 	@$(RUN) orchestrator doctor --env $(ENV)
 
 test: install ## the tests, the ones that deploy included (10 minutes at most)
-	@$(PYTEST) -m "not slow and not soak"
+	@$(PYTEST) -m "not slow"
 
 test-fast: install ## what starts no emulator, no chatbot, no browser, no Terraform (under a minute)
-	@$(PYTEST) -m "not slow and not soak and not e2e and not terraform and not emulator and not chatbot and not browser and not docker"
+	@$(PYTEST) -m "not slow and not e2e and not terraform and not emulator and not chatbot and not browser and not docker"
 
 test-slow: install ## the ones that CI adds: every kill, every fault, Docker
 	@$(PYTEST) -m slow
-
-test-soak: install ## kill -9 in every phase (not in CI)
-	@$(PYTEST) -m soak
 
 check: install ## ruff, mypy, import contracts, terraform fmt and validate
 	@$(BIN)/ruff check .
