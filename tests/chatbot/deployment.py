@@ -83,7 +83,7 @@ def deploy(machine: Machine, base_url: str) -> Hosted:
     # A release ends the tasks that it replaced at once, and what they are saying is cut off.
     machine.settings = {
         "ecs": by_setting | {"termination_wait_minutes": 0, "stop_timeout": 6},
-        "network": {"deregistration_delay": 1},
+        "network": {"deregistration_delay": 1, "listener_stickiness_duration": 0},
     }
     by_hand = {name: value for name, value in PATIENCE.items() if name.lower() not in by_setting}
     pairs = "".join(json.dumps({"name": name, "value": value}) + ", " for name, value in by_hand.items())

@@ -28,7 +28,8 @@ def test_the_page_names_the_model_and_the_title(page: Page) -> None:
 def test_a_link_to_the_page_is_shown_with_its_own_title(served: Served) -> None:
     _, html = served.get("/")
     previews = re.findall(r'<meta\s+(?:property|name)="(?:og|twitter):\w+"\s+content="([^"]*)"', html)
-    assert previews == ["Chatbot", "Ask anything. Your conversations stay in this browser."]
+    title = re.search(r'"title":"([^"]+)"', html)  # as the page is configured
+    assert title and previews == [title[1], "Ask anything. Your conversations stay in this browser."]
     assert "raw.githubusercontent.com" not in html
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import secrets
 import signal
 
 import pytest
@@ -53,8 +54,10 @@ def test_a_release_in_the_middle_of_an_answer_keeps_what_had_arrived_and_the_con
     page: Page, service: Hosted
 ) -> None:
     ask(page, "before the release")
-    service.machine.edit("chatbot/branding.py", 'TITLE = "Chatbot"', 'TITLE = "Released"')
-    service.machine.commit("Another title")
+    title = f"Released {secrets.token_hex(2)}"
+    branding = service.machine.folder / "chatbot/branding.py"
+    branding.write_text(re.sub('^TITLE = ".*"', f'TITLE = "{title}"', branding.read_text(), flags=re.MULTILINE))
+    service.machine.commit(title)
     release = service.machine.spawn("orchestrator", "release", "--env", service.machine.environment)
     service.wait(lambda: len(service.tasks()) > 2, seconds=300, what="the release's tasks")
     send(page, "steadily")
@@ -62,7 +65,7 @@ def test_a_release_in_the_middle_of_an_answer_keeps_what_had_arrived_and_the_con
     output, _ = release.communicate(timeout=300)
     assert release.returncode == 0, output[-3000:]
     assert re.match(r"0 1 2 ", kept(page))
-    assert page.title() == "Released"
+    assert page.title() == title
     expect(questions(page)).to_have_text(["before the release", "steadily"])
     page.get_by_role("button", name="Try again").click()
     writing(page)
