@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import re
 import secrets
@@ -95,7 +96,7 @@ class Guard:
         except Refusal as refusal:
             self._metrics.refused[refusal.status] += 1
             event("refused", level="warning", status=refusal.status, path=scope["path"][:200])
-            return await respond.refuse(refusal)
+            return await respond.refuse(refusal, _swallow(receive) if refusal.status not in UNREAD else None)
         if HEARTBEAT.fullmatch(scope["path"]):
             return await self._until_stopping(scope, body, respond)
         self.answering += 1
@@ -197,6 +198,23 @@ class Guard:
 
 CLOSE = ((b"connection", b"close"),)
 
+# Refused for how they are sent: nothing more is read of these.
+UNREAD = (400, 408, 431)
+MOST_SWALLOWED_BYTES, MOST_SWALLOWED_SECONDS = 16_000_000, 2.0
+
+
+async def _swallow(receive: Receive) -> None:
+    """Read what a client goes on sending after it was refused: a connection that is closed before is reset, and the
+    client reads no answer, or the load balancer's 502 (RFC 9112, 9.6)."""
+    left = MOST_SWALLOWED_BYTES
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(MOST_SWALLOWED_SECONDS):
+            while left > 0:
+                message = await receive()
+                left -= len(message.get("body", b""))
+                if not message.get("more_body", False):
+                    return
+
 
 def _headers(scope: Scope, name: bytes) -> list[str]:
     return [value.decode("latin-1") for key, value in scope["headers"] if key == name]
@@ -269,11 +287,15 @@ class _Response:
         self._held, self._state = None, "done"
         await self._send({"type": "http.response.body", "body": body})
 
-    async def refuse(self, refusal: Refusal) -> None:
+    async def refuse(self, refusal: Refusal, before_the_end: Awaitable[None] | None) -> None:
         """Answer with a refusal. `detail` is where Gradio's page looks for the sentence."""
         body = json.dumps({"detail": refusal.sentence}).encode()
         headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
         await self({"type": "http.response.start", "status": refusal.status, "headers": [*headers, *refusal.headers]})
+        if before_the_end:
+            await self({"type": "http.response.body", "body": body, "more_body": True})
+            await before_the_end
+            body = b""
         await self({"type": "http.response.body", "body": body})
 
     async def finish(self) -> None:

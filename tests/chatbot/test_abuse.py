@@ -67,6 +67,7 @@ CHUNKED = b"Host: a\r\nContent-Type: application/json\r\nTransfer-Encoding: chun
 HOSTILE: dict[str, tuple[bytes, set[int]]] = {
     # size and time
     "a body above the limit, announced": (post(JOIN, b"x" * 1_100_000), {413}),
+    "a body far above the limit": (post(JOIN, b"x" * 8_000_000), {413}),
     "a body above the limit, in chunks": (
         b"POST /gradio_api/queue/join HTTP/1.1\r\n" + CHUNKED + b"\r\n"
         + (b"10000\r\n" + b"x" * 65536 + b"\r\n") * 17 + b"0\r\n\r\n", {413}),
@@ -85,6 +86,8 @@ HOSTILE: dict[str, tuple[bytes, set[int]]] = {
     "a body that is no JSON by its type": (post(JOIN, b"{}", Content_Type="text/plain"), {415}),
     # files
     "an upload": (post("/gradio_api/upload", b"x", Content_Type="multipart/form-data; boundary=b"), {404}),
+    "an upload of 5 MB": (
+        post("/gradio_api/upload", b"x" * 5_000_000, Content_Type="multipart/form-data; boundary=b"), {404}),
     "an upload's progress": (get("/gradio_api/upload_progress?upload_id=1"), {404}),
     "a file of the host": (get("/gradio_api/file=/etc/passwd"), {404}),
     "a file by the older route": (get("/gradio_api/file/etc/passwd"), {404}),

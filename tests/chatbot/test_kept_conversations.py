@@ -79,6 +79,7 @@ def test_two_tabs_do_not_overwrite_each_others_conversations(opened: Callable[..
     ask(first, "in the first tab")
     second = opened()
     second.get_by_role("button", name="New conversation").click()
+    expect(questions(second)).to_have_count(0)
     ask(second, "in the second tab")
     ask(first, "more in the first tab")
     names = first.locator("#conversations .open")

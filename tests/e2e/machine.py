@@ -138,7 +138,7 @@ class Machine:
         for process in Path("/proc").glob("[0-9]*"):
             with contextlib.suppress(OSError):
                 inside = (process / "cwd").resolve().is_relative_to(self.folder / ".emulator")
-                if inside and b"\0-m\0chatbot" in (process / "cmdline").read_bytes():
+                if inside and b"\0-m\0chatbot\0" in (process / "cmdline").read_bytes():
                     found.append(int(process.name))
         return found
 
