@@ -54,6 +54,12 @@ class Running:
     seconds: float
 
     @property
+    def processor(self) -> float:
+        """Seconds of processor time so far: hardly longer on a busy machine, and what a fraction of a CPU divides."""
+        times = Path(f"/proc/{self.process.pid}/stat").read_text().rsplit(")", 1)[1].split()[11:13]
+        return sum(map(int, times)) / os.sysconf("SC_CLK_TCK")
+
+    @property
     def rss(self) -> float:
         """Resident MiB of the process, its shared libraries included."""
         status = Path(f"/proc/{self.process.pid}/status").read_text()
@@ -161,6 +167,8 @@ def cold_starts(model: int, found: Figures, quotas: tuple[float | None, ...]) ->
             try:
                 with running(name, model, quota) as app:
                     best[name] = min(best.get(name, app.seconds), app.seconds)
+                    row = "processor time of a start, s"
+                    found[name][row] = min(found[name].get(row, app.processor), app.processor)
             except OSError as error:
                 print(f"no cgroup for {quota} vCPU: {error}", file=sys.stderr)
                 break
