@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 from emulator.state.store import Store
 
@@ -40,6 +41,7 @@ class Push:
     reference: str
     old: str
     new: str
+    at: datetime = field(default_factory=lambda: datetime.now(UTC))
 
 
 @dataclass

@@ -43,6 +43,8 @@ def _consider(store: Store, scope: Scope, pipeline: Pipeline, action: Json, push
     connection = connections(store).connections.get(configuration["ConnectionArn"])
     if connection is None or connection.status != AVAILABLE:  # no webhook was ever set up
         return
+    if pipeline.created > push.at:  # nor was there one when the push came
+        return
     if configuration["FullRepositoryId"].lower() != push.repository.lower():
         return
     _, family, name = push.reference.split("/", 2)
