@@ -86,7 +86,9 @@ def test_the_model_answers_in_parts_without_any_network(model: str, containers: 
 
 
 def test_a_stop_lets_an_answer_finish(model: str, containers: Containers) -> None:
-    container = containers.run(model, "--env=CHATBOT_MAX_TOKENS=120", "--env=CHATBOT_DRAIN_SECONDS=55")
+    # A quarter of a core: the answer takes long enough for the stop to come in the middle of it.
+    flags = ("--cpus=0.25", "--env=CHATBOT_MAX_TOKENS=120", "--env=CHATBOT_DRAIN_SECONDS=55")
+    container = containers.run(model, *flags)
     container.until_ready("/readyz")
     job = Client(container.url, verbose=False).submit("Tell me a long story about a river.", api_name="/chat")
     _until(lambda: len(job.outputs()) > 0, 60)
