@@ -67,7 +67,7 @@ class Shop:
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
     if subprocess.run(["docker", "buildx", "version"], capture_output=True, check=False).returncode:
-        pytest.skip("buildx is not installed")
+        pytest.skip(f"{'network: ' if os.environ.get('BUILDX_OUT_OF_REACH') else ''}buildx is not installed")
     folder = tmp_path_factory.mktemp("buildx")
     emulator = Emulator(folder / "emulator", Config(port=0, runtime="process"))
     try:
