@@ -58,5 +58,5 @@ MOUNTS: dict[str, Callable[[Store], WSGIApplication]] = {
     connections.CONSOLE_PREFIX: connections.console,
     connections.PREFIX: connections.application,
     metadata.PREFIX: metadata.application,
-    "/v2/": ecr.registry,
+    "/v2/": ecr.application,
 }

@@ -9,7 +9,7 @@ from typing import Any
 
 from cheroot import wsgi
 
-from emulator.data.registry import Registry
+from emulator.data.registry import Endpoints, Registry
 from tests.docker_base import docker
 
 
@@ -35,6 +35,7 @@ class CountingRegistry:
         self.received = 0
         self._lock = threading.Lock()
         self.registry = Registry(folder, lambda *_: None, None, lambda _: True)
+        self._endpoints = Endpoints(self.registry)
         self._server = wsgi.Server(("127.0.0.1", 0), self._answer, numthreads=8)
         self._server.prepare()
 
@@ -65,4 +66,4 @@ class CountingRegistry:
 
     def _answer(self, environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
         environ["wsgi.input"] = _Counted(environ["wsgi.input"], self._count)
-        return self.registry(environ, start)
+        return self._endpoints(environ, start)

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from emulator.control.ecr.lifecycle import expired
-from emulator.data.registry import Denied, Registry, Unauthorized
+from emulator.data.registry import Denied, Endpoints, Registry, Unauthorized
 from emulator.state import moto
 from emulator.state.call import Answer, AwsError, Call
 from emulator.state.store import Store
@@ -25,8 +25,13 @@ class Tokens:
 
 
 def registry(store: Store) -> Registry:
-    """The one registry of the emulator: the application under /v2/, and what tasks pull from."""
+    """The one registry of the emulator, which tasks pull from."""
     return store.once(_registry)
+
+
+def application(store: Store) -> Endpoints:
+    """The same one to clients, under /v2/."""
+    return Endpoints(registry(store))
 
 
 def _registry(store: Store) -> Registry:

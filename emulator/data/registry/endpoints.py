@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import quote
 
 from emulator.data.registry import names
@@ -31,9 +31,7 @@ from emulator.data.registry.http import (
     json_response,
 )
 from emulator.data.registry.manifests import LIMIT, MANIFESTS, OCI_INDEX, Manifest, accepts, child_for
-
-if TYPE_CHECKING:
-    from emulator.data.registry.registry import Registry
+from emulator.data.registry.registry import Registry
 
 _log = logging.getLogger(__name__)
 

@@ -12,7 +12,6 @@ from typing import Any
 
 from emulator.data.registry import names
 from emulator.data.registry.blobs import Blobs, Upload
-from emulator.data.registry.endpoints import Endpoints
 from emulator.data.registry.errors import (
     BlobUnknown,
     DigestInvalid,
@@ -23,7 +22,6 @@ from emulator.data.registry.errors import (
     TagImmutable,
     Unsupported,
 )
-from emulator.data.registry.http import StartResponse
 from emulator.data.registry.manifests import Manifest, child_for, parse
 from emulator.data.registry.repositories import Contents, Image, RepositoryFiles
 from emulator.data.registry.unpack import unpack_layers
@@ -45,7 +43,7 @@ class Deletion:
 
 
 class Registry:
-    """An OCI distribution registry in a folder, and the WSGI application that serves it under `/v2/`.
+    """An OCI distribution registry in a folder; `Endpoints` serves it under `/v2/`.
 
     The callables decide what the registry itself cannot know, and are never called while it holds a lock:
     `authorize(authorization header, repository, action)` raises `Unauthorized` or `Denied`; actions are `login`,
@@ -73,11 +71,7 @@ class Registry:
         self._immutable = immutable
         self._account = account
         self._lock = threading.RLock()
-        self._endpoints = Endpoints(self)
         self.collect()
-
-    def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
-        return self._endpoints(environ, start_response)
 
     # Reading
 

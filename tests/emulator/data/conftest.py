@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from cheroot import wsgi
 
-from emulator.data.registry import Registry
+from emulator.data.registry import Endpoints, Registry
 from tests.emulator.data.registry_client import Client, authorize
 
 
@@ -26,7 +26,7 @@ def serve(tmp_path: Path) -> Iterator[Callable[[], Client]]:
             lambda repository: repository in ("app", "other", "deep/er/app", "forbidden"),
             immutable=lambda repository: repository in client.immutable,
         )
-        server = wsgi.Server(("127.0.0.1", 0), client.registry, numthreads=8)
+        server = wsgi.Server(("127.0.0.1", 0), Endpoints(client.registry), numthreads=8)
         server.expiration_interval = 0.05  # seconds that a stop may take
         server.prepare()
         servers.append(server)

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 from cheroot import wsgi
 
-from emulator.data.registry import Registry, Unauthorized
+from emulator.data.registry import Endpoints, Registry, Unauthorized
 
 CREDENTIALS = "Basic " + base64.b64encode(b"AWS:password").decode()
 
@@ -37,7 +37,7 @@ def registry(tmp_path: Path) -> Iterator[tuple[Registry, str]]:
         lambda repository: repository in ("app", "other"),
         immutable=lambda repository: repository == "other",
     )
-    server = wsgi.Server(("127.0.0.1", 0), registry, numthreads=8)
+    server = wsgi.Server(("127.0.0.1", 0), Endpoints(registry), numthreads=8)
     server.prepare()
     threading.Thread(target=server.serve, daemon=True).start()
     yield registry, f"localhost:{server.bind_addr[1]}"

@@ -27,9 +27,9 @@ SERVER = """
 import sys
 from pathlib import Path
 from cheroot import wsgi
-from emulator.data.registry import Registry
+from emulator.data.registry import Endpoints, Registry
 registry = Registry(Path(sys.argv[1]), lambda *asked: None, None, lambda repository: True)
-server = wsgi.Server(("127.0.0.1", 0), registry)
+server = wsgi.Server(("127.0.0.1", 0), Endpoints(registry))
 server.prepare()
 print(server.bind_addr[1], flush=True)
 server.serve()
