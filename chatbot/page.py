@@ -81,9 +81,10 @@ def build(answerer: Answerer) -> gr.Blocks:
         load.click(None, None, [chatbot, notice, which], js=_call("shown"), **quiet)
         blocks.load(None, None, [chatbot, notice, which, box], js=_call("loaded"), **quiet)
         gr.api(talk.chat, api_name="chat", concurrency_limit=None)
+    # Before queue(), which makes as many places: Gradio's 40 would let a crowd in wave by wave.
+    blocks.max_threads = 500
     blocks.queue(max_size=None, default_concurrency_limit=None, status_update_rate="auto")
     blocks.run_history = False
-    blocks.max_threads = 500
     return blocks
 
 

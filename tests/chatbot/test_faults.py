@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import json
 import time
+import urllib.request
 from typing import Any
 
 import pytest
@@ -139,6 +141,19 @@ def test_an_answers_log_line_has_every_measurement(served: Served, client: Clien
     }  # fmt: skip
     assert (line["prompt_tokens"], line["completion_tokens"], line["stop"]) == (7, 5, "stop")
     assert 0 <= line["first_token_ms"] <= line["total_ms"] < 5000
+
+
+def test_a_crowd_is_let_in_at_once(serve: Any, fake: FakeOpenAI) -> None:
+    many = serve(CHATBOT_BASE_URL=fake.url, CHATBOT_RATE_PER_MINUTE="0", CHATBOT_FIRST_TOKEN_SECONDS="60").ready()
+    before, crowd = (
+        fake.asked["stalls_at_once"],
+        60,
+    )  # Gradio of itself runs 40 at a time and says nothing to the others
+    for _ in range(crowd):
+        question = json.dumps({"data": ["stalls_at_once", None]}).encode()
+        headers = {"Content-Type": "application/json"}
+        urllib.request.urlopen(urllib.request.Request(f"{many.url}/gradio_api/call/chat", question, headers)).close()
+    many.wait(lambda: fake.asked["stalls_at_once"] - before >= crowd, seconds=20, what="everybody's question")
 
 
 def test_a_full_queue_refuses(serve: Any, fake: FakeOpenAI) -> None:
