@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from orchestrator import phases
 from tests.e2e.machine import Machine
 
 # A resource that took longer than this was waited for: the provider sleeps in steps of seconds.
@@ -27,6 +28,7 @@ WAIT = 2.0
 class Applied:
     """One resource as Terraform's events tell it; seconds since the epoch."""
 
+    stack: str
     address: str
     began: float
     ended: float
@@ -47,16 +49,18 @@ def applied(log: Path) -> Iterator[Applied]:
             if event["type"] == "apply_start":
                 began[address] = moment
             elif address in began:
-                yield Applied(address, began.pop(address), moment)
+                yield Applied(log.parent.name, address, began.pop(address), moment)
 
 
 def critical_path(resources: list[Applied]) -> list[Applied]:
-    """The chain that ends last: each link the one that ended last before the next began."""
+    """The chain that ends last: each link the one that ended last before the next began, in its stack or one needed."""
     path: list[Applied] = []
     candidates = resources
     while candidates:
-        path.append(max(candidates, key=lambda each: each.ended))
-        candidates = [each for each in resources if each.ended <= path[-1].began]
+        last = max(candidates, key=lambda each: each.ended)
+        path.append(last)
+        behind = {last.stack, *phases.find(last.stack).needs}
+        candidates = [each for each in resources if each.ended <= last.began and each.stack in behind]
     return path[::-1]
 
 
@@ -89,13 +93,13 @@ def measure(machine: Machine, say: Callable[[str], None]) -> dict[str, object]:
     say("deploy with nothing to do …")
     idle = min(timed(lambda: machine.orchestrate("deploy")) for _ in range(3))
     bare = min(timed(lambda: machine.run("this", check=False)) for _ in range(3))
-    phases = [row["phase"] for row in json.loads(machine.orchestrate("status", "--json").stdout)["phases"]]
+    names = [row["phase"] for row in json.loads(machine.orchestrate("status", "--json").stdout)["phases"]]
     say("destroy …")
     machine.orchestrate("destroy", "--yes")
     machine.stop()
     machine.start()
     sequential = 0.0
-    for phase in phases:
+    for phase in names:
         say(f"alone: {phase} …")
         sequential += timed(lambda phase=phase: machine.orchestrate("phase", phase))  # type: ignore[misc]
     return {
