@@ -19,8 +19,8 @@ from chatbot.settings import Settings
 BUSY = "Too many people are asking at the same time. Please try again in a minute."
 BROKEN = "Something went wrong on our side. Please try again."
 CUT = "The answer reached its longest allowed length."
-# A second, of all answers together; a core does five times as many, and then newcomers wait for their first words.
-UPDATES = 200
+# A second, of all answers together; a core does ten times as many, and then newcomers wait for their first words.
+UPDATES = 100
 
 
 @dataclass(frozen=True)
