@@ -17,7 +17,7 @@ from orchestrator.settings import TABLES
 from orchestrator.site import Answers, Outcome, Site
 from orchestrator.tools import archive, recovery, service
 from orchestrator.tools.terraform import Stack
-from orchestrator.tools.terraform_events import Listener, Reader
+from orchestrator.tools.terraform_events import Listener, Reader, silent
 
 # Replacing one of these takes the chatbot down, or its images or its network away.
 PRECIOUS = frozenset({
@@ -137,9 +137,7 @@ class StackWork:
         if not cut and not (state and state.managed):
             # Nothing exists, so nothing can be replaced: planning and applying at once spares seconds.
             return terraform.apply(stack, listener)
-        planned = terraform.plan(stack, listener)
-        if cut:
-            planned, _ = recovery.adopt(site.aws, terraform, stack, planned, site.say)
+        planned, _ = _plan(site, stack, listener, cut=cut)
         if planned.code == 0:
             return planned
         # A stack without its output never served anyone: what a cut run left half made may be made anew.
@@ -169,7 +167,7 @@ class StackWork:
         recovery.push_errored_state(site.terraform, stack, site.say, ours=True)
         site.terraform.set_variables(stack, self._inputs(site, needs))
         if _was_cut(site.record(self.name)):
-            planned, found = recovery.adopt(site.aws, site.terraform, stack, site.terraform.plan(stack), site.say)
+            planned, found = _plan(site, stack, silent, cut=True)
             if found:
                 # A destroying plan takes no imports, so what was half made is completed before it goes.
                 site.terraform.apply(stack, listener, planned=planned)
@@ -179,6 +177,13 @@ class StackWork:
         site.refetch(self.name)
         site.put_record(self.name, {"status": "destroyed", "since": _now()})
         return Outcome(self.name, "destroyed", f"{reader.done} destroyed", time.monotonic() - began)
+
+
+def _plan(site: Site, stack: Stack, listener: Listener, *, cut: bool) -> tuple[Reader, bool]:
+    """A plan that makes nothing a second time, and whether it takes what a ``cut`` run had made into the state."""
+    planned = site.terraform.plan(stack, listener)
+    planned = recovery.keep_tainted(site.aws, site.terraform, stack, planned, site.say, listener)
+    return recovery.adopt(site.aws, site.terraform, stack, planned, site.say) if cut else (planned, False)
 
 
 def _was_cut(record: Mapping[str, Any]) -> bool:

@@ -45,6 +45,25 @@ def find(aws: Aws, resource_type: str, values: Values) -> str | None:
         raise
 
 
+def complete(aws: Aws, resource_type: str, identifier: str) -> None:
+    """Does what Terraform does after the create call, for a resource whose creation was cut off between the two.
+
+    A new security group lets everything out until Terraform revokes that rule; of ours each has a tag, of AWS's none.
+    Whatever else takes a second call is an attribute, so the next plan shows it and its apply sets it.
+    """
+    if resource_type != "aws_security_group":
+        return
+    ec2 = aws.client("ec2")
+    found = ec2.describe_security_group_rules(Filters=[{"Name": "group-id", "Values": [identifier]}])
+    given = [
+        rule["SecurityGroupRuleId"]
+        for rule in found["SecurityGroupRules"]
+        if rule["IsEgress"] and rule["IpProtocol"] == "-1" and not rule.get("Tags")
+    ]
+    if given:
+        ec2.revoke_security_group_egress(GroupId=identifier, SecurityGroupRuleIds=given)
+
+
 def _by_tags(service_call: str, key: str, id_key: str, more: tuple[tuple[str, str], ...] = ()) -> Finder:
     """An EC2 resource by its tags, and by ``more``: pairs of an API filter and the planned attribute that it equals."""
 

@@ -12,7 +12,7 @@ from orchestrator.tools import adoption
 from orchestrator.tools.aws import Aws
 from orchestrator.tools.bucket import Bucket
 from orchestrator.tools.terraform import Stack, Terraform, still_running
-from orchestrator.tools.terraform_events import Reader
+from orchestrator.tools.terraform_events import Listener, Reader, silent
 
 Say = Callable[[str], None]
 # A create call that was interrupted ends within its time-out; Terraform then saves the state and goes.
@@ -69,6 +69,27 @@ def push_errored_state(terraform: Terraform, stack: Stack, say: Say, *, ours: bo
     return True
 
 
+def keep_tainted(
+    aws: Aws, terraform: Terraform, stack: Stack, planned: Reader, say: Say, listener: Listener = silent
+) -> Reader:
+    """A plan that keeps what would be replaced, and create-first, only because its creation was cut off.
+
+    A name is given once, so a second one beside the first would be refused, today and on every run after.
+    """
+    if not any(change.reason == "tainted" for change in planned.changes):
+        return planned
+    kept = [
+        change
+        for change in terraform.show_plan(stack).get("resource_changes", [])
+        if change.get("action_reason") == "replace_because_tainted" and change["change"]["actions"][0] == "create"
+    ]
+    for change in kept:
+        say(f"{stack.name}: keeps {change['address']}, which the run before had not finished making")
+        adoption.complete(aws, change["type"], change["change"]["before"]["id"])
+        terraform.untaint(stack, change["address"])
+    return terraform.plan(stack, listener) if kept else planned
+
+
 def adopt(aws: Aws, terraform: Terraform, stack: Stack, planned: Reader, say: Say) -> tuple[Reader, bool]:
     """A plan that imports what the cut run created without having saved it, and whether there was any.
 
@@ -79,16 +100,17 @@ def adopt(aws: Aws, terraform: Terraform, stack: Stack, planned: Reader, say: Sa
     imports: dict[str, str] = {}
     while planned.code == 2:
         found = {
-            change["address"]: identifier
+            change["address"]: (change["type"], identifier)
             for change in terraform.show_plan(stack).get("resource_changes", [])
             if change["change"]["actions"] == ["create"] and change["address"] not in imports
             if (identifier := adoption.find(aws, change["type"], change["change"].get("after") or {}))
         }
         if not found:
             break
-        for address, identifier in found.items():
+        for address, (resource_type, identifier) in found.items():
             say(f"{stack.name}: takes {address} ({identifier}) into the state: the run before had made it")
-        imports |= found
+            adoption.complete(aws, resource_type, identifier)
+            imports[address] = identifier
         stack.import_blocks.write_text("".join(map(_import_block, imports.items())), encoding="utf-8")
         try:
             planned = terraform.plan(stack)

@@ -185,6 +185,9 @@ class Terraform:
     def push_state(self, stack: Stack, file: Path) -> None:
         self._run(stack, spell("state push", str(file)))
 
+    def untaint(self, stack: Stack, address: str) -> None:
+        self._run(stack, spell("untaint", address))
+
     def force_unlock(self, stack: Stack, lock_id: str) -> None:
         self._run(stack, spell("force-unlock", lock_id, force=flag()))
 

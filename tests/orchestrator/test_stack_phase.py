@@ -40,6 +40,19 @@ variable "name" { type = string }
 variable "region" { type = string }
 variable "tags" { type = map(string) }
 
+resource "terraform_data" "quick" {
+  input = var.name
+}
+resource "terraform_data" "slow" {
+  provisioner "local-exec" { command = "sleep ${fileexists("${path.root}/slow") ? 6 : 0}" }
+  depends_on = [terraform_data.quick]
+}
+output "ecr" {
+  value = { repository_name = terraform_data.quick.output }
+}
+"""
+# Of AWS's own provider each start costs seconds of processor time, so only those tests have it that need it.
+REPOSITORY = """
 provider "aws" {
   region            = var.region
   s3_use_path_style = true
@@ -49,19 +62,31 @@ resource "aws_ecr_repository" "this" {
   force_delete = var.force_delete
   tags         = { Keep = tostring(var.keep_images) }
 }
-resource "terraform_data" "slow" {
-  provisioner "local-exec" { command = "sleep ${fileexists("${path.root}/slow") ? 6 : 0}" }
-  depends_on = [aws_ecr_repository.this]
+"""
+
+SECURITY_GROUP = """
+provider "aws" { region = var.region }
+resource "aws_vpc" "this" { cidr_block = "10.0.0.0/16" }
+resource "aws_security_group" "this" {
+  name   = var.name
+  vpc_id = aws_vpc.this.id
+
+  lifecycle { create_before_destroy = true }
 }
-output "ecr" {
-  value = { repository_url = aws_ecr_repository.this.repository_url, repository_name = var.name }
+resource "aws_vpc_security_group_egress_rule" "this" {
+  security_group_id = aws_security_group.this.id
+  cidr_ipv4         = "0.0.0.0/0"
+  ip_protocol       = "tcp"
+  from_port         = 443
+  to_port           = 443
+  tags              = var.tags
 }
 """
 
 
 @pytest.fixture
 def folder(config: Config) -> Path:
-    """The stack ``ecr``: one repository, and one resource that takes as long as the test wants."""
+    """The stack ``ecr``: two resources, of which one takes as long as the test wants."""
     folder = config.root / "terraform/stacks/ecr"
     folder.mkdir(parents=True)
     (folder / "main.tf").write_text(HCL)
@@ -70,6 +95,17 @@ def folder(config: Config) -> Path:
     if terraform_program.mirror(terraform_program.locked_version(lock)) is None:
         pytest.skip("no mirror holds the AWS provider")
     return folder
+
+
+@pytest.fixture
+def repository(folder: Path) -> Path:
+    """Its third resource, a repository in AWS."""
+    return _add(folder, "repository.tf", REPOSITORY)
+
+
+def _add(folder: Path, name: str, hcl: str) -> Path:
+    (folder / name).write_text(hcl)
+    return folder / name
 
 
 @pytest.fixture
@@ -82,6 +118,12 @@ def _apply(work: StackWork, site: Site, *, yes: bool = False) -> str:
     site.survey(["ecr"], ["ecr"])
     work.prepare(site)
     return work.apply(site, {}, silent, yes=yes, answered=lambda: None).result
+
+
+def _managed(site: Site) -> list[str]:
+    """What the saved state has, by name."""
+    state = site.bucket.state("ecr")
+    return sorted(resource["name"] for resource in state.managed) if state else []
 
 
 def _repositories(site: Site) -> list[str]:
@@ -111,6 +153,7 @@ def test_a_state_that_someone_else_wrote_is_looked_at(work: StackWork, site: Sit
     assert work.stale(site, {}) == "changed: state"
 
 
+@pytest.mark.usefixtures("repository")
 def test_a_resource_that_a_cut_run_had_made_is_adopted_and_not_doubled(work: StackWork, site: Site, said: Said) -> None:
     # Killed between the create call and the saving of the state: the repository is there, the state knows nothing.
     site.aws.client("ecr").create_repository(repositoryName=site.config.prefix)
@@ -121,7 +164,30 @@ def test_a_resource_that_a_cut_run_had_made_is_adopted_and_not_doubled(work: Sta
     assert _repositories(site) == [site.config.prefix]
 
 
+def test_what_a_cut_run_had_not_finished_making_is_kept_where_a_second_one_could_not_have_its_name(
+    work: StackWork, site: Site, folder: Path, said: Said
+) -> None:
+    _add(folder, "group.tf", SECURITY_GROUP)
+    _apply(work, site)
+    found = site.bucket.read("ecr.tfstate")
+    assert found is not None
+    (group,) = [each for each in found[0]["resources"] if each["type"] == "aws_security_group"]
+    group["instances"][0]["status"] = "tainted"
+    site.bucket.write("ecr.tfstate", found[0] | {"serial": found[0]["serial"] + 1})
+    # Cut off before Terraform took away what AWS gives to every new group.
+    ec2, identifier = site.aws.client("ec2"), group["instances"][0]["attributes"]["id"]
+    everything = [{"IpProtocol": "-1", "IpRanges": [{"CidrIp": "0.0.0.0/0"}]}]
+    ec2.authorize_security_group_egress(GroupId=identifier, IpPermissions=everything)
+    assert _apply(work, site) == "unchanged"
+    assert any("keeps aws_security_group.this" in line for line in said.lines)
+    groups = ec2.describe_security_groups(Filters=[{"Name": "group-name", "Values": [site.config.prefix]}])
+    assert [each["GroupId"] for each in groups["SecurityGroups"]] == [identifier]
+    (rule,) = (each for each in groups["SecurityGroups"][0]["IpPermissionsEgress"])
+    assert rule["FromPort"] == 443, "what Terraform made stays, what AWS had given is gone"
+
+
 @pytest.mark.slow
+@pytest.mark.usefixtures("repository")
 def test_a_failure_after_a_cut_run_does_not_make_the_next_one_forget_it(
     work: StackWork, site: Site, folder: Path, said: Said
 ) -> None:
@@ -137,6 +203,7 @@ def test_a_failure_after_a_cut_run_does_not_make_the_next_one_forget_it(
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("repository")
 def test_a_resource_of_someone_else_is_never_adopted(work: StackWork, site: Site) -> None:
     site.aws.client("ecr").create_repository(repositoryName=site.config.prefix)
     with pytest.raises(TerraformFailed, match="RepositoryAlreadyExistsException"):
@@ -208,8 +275,7 @@ def test_ctrl_c_saves_the_state_gives_the_locks_back_and_says_how_to_go_on(
     assert running.returncode == 130, said
     assert "python -m orchestrator phase ecr" in said
     assert log.read_text().count("Interrupt received") == 1, "Terraform got more than one"
-    state = site.bucket.state("ecr")
-    assert state is not None and any(resource["type"] == "aws_ecr_repository" for resource in state.managed)
+    assert _managed(site) == ["quick", "slow"]
     assert site.bucket.terraform_lock("ecr") is None
     site.survey(["ecr"], ["ecr"])
     assert site.record("ecr")["cut"], "what Terraform was just creating may be in no state"
@@ -217,9 +283,11 @@ def test_ctrl_c_saves_the_state_gives_the_locks_back_and_says_how_to_go_on(
 
 
 @pytest.mark.slow
-def test_a_replacement_that_would_lose_images_is_refused_without_yes(work: StackWork, site: Site, folder: Path) -> None:
+def test_a_replacement_that_would_lose_images_is_refused_without_yes(
+    work: StackWork, site: Site, repository: Path
+) -> None:
     _apply(work, site)
-    (folder / "main.tf").write_text(HCL.replace("name         = var.name", 'name         = "${var.name}-new"'))
+    repository.write_text(REPOSITORY.replace("name         = var.name", 'name         = "${var.name}-new"'))
     with pytest.raises(Refused, match=r"replace aws_ecr_repository\.this"):
         _apply(work, site)
     assert _repositories(site) == [site.config.prefix]
@@ -240,7 +308,7 @@ def test_a_killed_orchestrator_leaves_a_saved_state_and_the_next_run_goes_on(
     done = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "released the lock of a run that is gone" in done.stdout
-    assert _repositories(site) == [site.config.prefix]
+    assert _managed(site) == ["quick", "slow"]
     site.survey(["ecr"], ["ecr"])
     assert work.stale(site, {}) == ""
 
@@ -248,7 +316,7 @@ def test_a_killed_orchestrator_leaves_a_saved_state_and_the_next_run_goes_on(
 def test_a_destroy_takes_it_all(work: StackWork, site: Site) -> None:
     _apply(work, site)
     assert work.destroy(site, {}, silent).result == "destroyed"
-    assert _repositories(site) == []
+    assert _managed(site) == []
     assert work.destroy(site, {}, silent).result == "skipped"
 
 
@@ -261,14 +329,14 @@ def _until(happened: object, seconds: float = 60) -> None:
 
 
 def test_broken_hcl_is_shown_with_its_line_and_touches_nothing(work: StackWork, site: Site, folder: Path) -> None:
-    (folder / "main.tf").write_text(HCL + 'resource "aws_ecr_repository" {\n}\n')
+    (folder / "main.tf").write_text(HCL + 'resource "terraform_data" {\n}\n')
     with pytest.raises(TerraformFailed, match=r"main\.tf line \d+"):
         _apply(work, site)
-    assert _repositories(site) == []
+    assert _managed(site) == []
 
 
 def test_import_blocks_that_a_killed_run_left_are_removed_first(work: StackWork, site: Site) -> None:
     left = site.terraform.stack("ecr").import_blocks
-    left.write_text('import {\n  to = aws_ecr_repository.gone\n  id = "gone"\n}\n')
+    left.write_text('import {\n  to = terraform_data.gone\n  id = "gone"\n}\n')
     assert _apply(work, site) == "applied"
     assert not left.exists()
