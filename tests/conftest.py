@@ -49,13 +49,14 @@ STARTED = {
 LONGEST = ["e2e", "terraform", "browser", "emulator", "chatbot"]
 
 
-@pytest.hookimpl(tryfirst=True)  # before the one that knows `-m`
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Marks every test with what it starts, and sorts the files by the longest that is in them."""
+@pytest.hookimpl(wrapper=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> Generator[None]:
+    """Marks every test with what it starts; once `-m` has chosen, sorts the files by the longest that is in them."""
     for item in items:
         for mark, fixtures in STARTED.items():
             if fixtures.intersection(getattr(item, "fixturenames", ())):
                 item.add_marker(mark)
+    yield
     ranks: dict[Path, int] = {}
     for item in items:
         marks = [LONGEST.index(mark.name) for mark in item.iter_markers() if mark.name in LONGEST]
