@@ -191,6 +191,7 @@ class Runner:
         outcomes: dict[str, Outcome] = {}
         failures: dict[str, DeployError] = {}
         order = phases.sorter(chosen, reverse=reverse)
+        self._answered.clear()  # of a run before this one
         passed: set[str] = set()
         for name in chosen:
             self._watch(Event(name, "waiting"))

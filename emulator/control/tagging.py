@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from emulator.control.operation import Operation
+from emulator.control.tags import tag_map, tag_pairs
 from emulator.state.call import Answer, Call
 from emulator.state.store import Store
 
@@ -34,7 +35,7 @@ def _wanted(asked: dict[str, Any], shape: Answer) -> bool:
     kinds = asked.get("ResourceTypeFilters")
     if kinds and not any(_is_of(shape["ResourceARN"], kind) for kind in kinds):
         return False
-    tags = {each["Key"]: each["Value"] for each in shape["Tags"]}
+    tags = tag_map(shape["Tags"])
     return all(
         each["Key"] in tags and (not each.get("Values") or tags[each["Key"]] in each["Values"])
         for each in asked.get("TagFilters") or []
@@ -50,10 +51,6 @@ def _is_of(arn: str, kind: str) -> bool:
 
 def _tag(tag: Answer) -> Answer:
     return {"Key": tag.get("Key", tag.get("key")), "Value": tag.get("Value", tag.get("value"))}
-
-
-def _pairs(tags: dict[str, str]) -> list[Answer]:
-    return [{"Key": key, "Value": value} for key, value in tags.items()]
 
 
 def _ecs(clients: Clients) -> Tagged:
@@ -82,14 +79,14 @@ def _scalable_targets(clients: Clients) -> Tagged:
     scaling = clients("application-autoscaling")
     for target in scaling.describe_scalable_targets(ServiceNamespace="ecs")["ScalableTargets"]:
         arn = target["ScalableTargetARN"]
-        yield arn, _pairs(scaling.list_tags_for_resource(ResourceARN=arn)["Tags"])
+        yield arn, tag_pairs(scaling.list_tags_for_resource(ResourceARN=arn)["Tags"])
 
 
 def _codecommit(clients: Clients) -> Tagged:
     codecommit = clients("codecommit")
     for repository in codecommit.list_repositories()["repositories"]:
         found = codecommit.get_repository(repositoryName=repository["repositoryName"])["repositoryMetadata"]
-        yield found["Arn"], _pairs(codecommit.list_tags_for_resource(resourceArn=found["Arn"])["tags"])
+        yield found["Arn"], tag_pairs(codecommit.list_tags_for_resource(resourceArn=found["Arn"])["tags"])
 
 
 def _connections(clients: Clients) -> Tagged:

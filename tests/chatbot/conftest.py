@@ -60,13 +60,9 @@ class Stage:
 
 
 def _deployed(request: pytest.FixtureRequest, fake: FakeOpenAI) -> Iterator[Stage]:
-    machine = Machine(request.getfixturevalue("tmp_path_factory").mktemp("stage") / "machine")
-    machine.start()
-    try:
+    with Machine(request.getfixturevalue("tmp_path_factory").mktemp("stage") / "machine") as machine:
         served = deployment.deploy(machine, fake.url)
         yield Stage(served.ready(), lambda **settings: deployment.start(machine, **settings))
-    finally:
-        machine.stop()
 
 
 @pytest.fixture(scope="session", params=["alone", pytest.param("deployed", marks=[pytest.mark.slow, pytest.mark.e2e])])

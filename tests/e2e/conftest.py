@@ -28,12 +28,11 @@ def pytest_runtest_makereport(
 def deployed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
     """The whole system, deployed as a user would; what AWS counts in minutes takes a quarter of it."""
     machine = Machine(tmp_path_factory.mktemp("machine"), variables={"EMULATOR_TIME_SCALE": "4"})
-    machine.start()
     try:
-        machine.orchestrate("deploy")
-        yield machine
+        with machine:
+            machine.orchestrate("deploy")
+            yield machine
     finally:
-        machine.stop()
         shutil.rmtree(machine.folder, ignore_errors=True)
 
 
@@ -50,9 +49,5 @@ def releasing(deployed: Machine, request: pytest.FixtureRequest) -> Iterator[Mac
 @pytest.fixture
 def machine(tmp_path: Path) -> Iterator[Machine]:
     """A machine where nothing is deployed yet, its emulator running."""
-    machine = Machine(tmp_path / "machine")
-    machine.start()
-    try:
+    with Machine(tmp_path / "machine") as machine:
         yield machine
-    finally:
-        machine.stop()

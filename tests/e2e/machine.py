@@ -12,7 +12,7 @@ import sys
 import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import boto3
 
@@ -33,7 +33,8 @@ def free_ports(count: int) -> list[int]:
 
 @dataclass
 class Machine:
-    """`folder` holds the copy; `environment` is the name of its only environment; `variables` are the shell's."""
+    """`folder` holds the copy; `environment` is the name of its only environment; `variables` are the shell's. Its
+    emulator runs within `with`."""
 
     folder: Path
     settings: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -107,6 +108,13 @@ class Machine:
 
     def orchestrate(self, *argv: str, **options: Any) -> subprocess.CompletedProcess[str]:
         return self.run("orchestrator", *argv, "--env", self.environment, **options)
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
 
     def start(self) -> None:
         self.run("emulator", "start", "--runtime", self.runtime, timeout=60)

@@ -19,13 +19,9 @@ pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 def machine(tmp_path: Path) -> Iterator[Machine]:
     """No engine answers, neither here nor where the build runs: the emulator's CodeBuild makes a bundle then."""
     settings = {"image": {"builder": "codebuild"}}
-    machine = Machine(tmp_path / "machine", settings, variables={"DOCKER_HOST": "unix:///nowhere"})
-    machine.start()
-    try:
+    with Machine(tmp_path / "machine", settings, variables={"DOCKER_HOST": "unix:///nowhere"}) as machine:
         machine.orchestrate("phase", "ecr")
         yield machine
-    finally:
-        machine.stop()
 
 
 def test_the_image_is_built_from_what_git_tracks_and_its_log_is_followed(machine: Machine) -> None:

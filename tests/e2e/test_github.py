@@ -19,12 +19,8 @@ REPOSITORY = "ada/chatbot"
 
 @pytest.fixture
 def machine(tmp_path: Path) -> Iterator[Machine]:
-    machine = Machine(tmp_path / "machine", {"pipeline": {"github_repository": REPOSITORY}})
-    machine.start()
-    try:
+    with Machine(tmp_path / "machine", {"pipeline": {"github_repository": REPOSITORY}}) as machine:
         yield machine
-    finally:
-        machine.stop()
 
 
 def test_once_the_connection_is_accepted_every_push_to_github_is_a_release(machine: Machine) -> None:

@@ -22,12 +22,8 @@ pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
 @pytest.fixture
 def fresh(tmp_path: Path) -> Iterator[Machine]:
-    machine = Machine(tmp_path / "machine", settings={"image": {"builder": "bundle"}})
-    machine.start()
-    try:
+    with Machine(tmp_path / "machine", settings={"image": {"builder": "bundle"}}) as machine:
         yield machine
-    finally:
-        machine.stop()
 
 
 def _children(pid: int) -> list[int]:
@@ -83,6 +79,7 @@ def _counts(machine: Machine) -> dict[str, int]:
     return {
         "VPCs": len(ec2.describe_vpcs(Filters=ours)["Vpcs"]),
         "subnets": len(ec2.describe_subnets(Filters=ours)["Subnets"]),
+        "security groups": len(ec2.describe_security_groups(Filters=ours)["SecurityGroups"]),
         "gateways": len(ec2.describe_internet_gateways(Filters=ours)["InternetGateways"]),
         "load balancers": len(elb.describe_load_balancers()["LoadBalancers"]),
         "target groups": len(elb.describe_target_groups()["TargetGroups"]),
@@ -97,7 +94,7 @@ def _counts(machine: Machine) -> dict[str, int]:
 
 
 ONCE = {
-    "VPCs": 1, "subnets": 2, "gateways": 1, "load balancers": 1, "target groups": 2, "repositories": 1, "clusters": 1,
+    "VPCs": 1, "subnets": 2, "security groups": 2, "gateways": 1, "load balancers": 1, "target groups": 2, "repositories": 1, "clusters": 1,
     "services": 1, "task sets": 1, "roles more than once": 0, "pipelines": 1,
     "build projects": 2,  # the pipeline's, and the one that builds for a machine without Docker
 }  # fmt: skip

@@ -42,12 +42,11 @@ def deployed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
     (machine.folder / MARK).write_text("the first")
     machine.git("add", MARK)
     machine.commit("Pages say which release they are of")
-    machine.start()
     try:
-        machine.orchestrate("deploy")
-        yield machine
+        with machine:
+            machine.orchestrate("deploy")
+            yield machine
     finally:
-        machine.stop()
         model.stop()
         shutil.rmtree(machine.folder, ignore_errors=True)
 

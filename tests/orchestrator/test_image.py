@@ -29,8 +29,8 @@ RUN pip install \\
     -r /tmp/requirements.txt
 
 FROM ${BASE}
-COPY --from=packages /opt /opt
-ENV PATH=/opt/bin:$PATH PORT=7860 GREETING="hello there"
+COPY --from=packages /tools /tools
+ENV PATH=/tools/bin:$PATH PORT=7860 GREETING="hello there"
 WORKDIR /app
 COPY app/ ./app/
 LABEL title=chat
@@ -79,7 +79,7 @@ def _layer(registry: FakeRegistry, digest: str) -> dict[str, tarfile.TarInfo]:
 def test_the_last_stage_is_read_with_its_settings(source: image.Source) -> None:
     last = source.stages()[-1]
     assert (last.folder, last.user, last.entrypoint) == ("/app", "10001", ["python", "-m", "app"])
-    assert last.environment["PATH"].startswith("/opt/bin:/usr/local/sbin")
+    assert last.environment["PATH"].startswith("/tools/bin:/usr/local/sbin")
     assert (last.environment["GREETING"], last.ports, last.labels) == ("hello there", ["7860/tcp"], {"title": "chat"})
     assert [copy.sources for copy in last.copies] == [("app/",)]
 

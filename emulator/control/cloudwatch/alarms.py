@@ -9,6 +9,7 @@ from typing import Any
 
 from emulator.control.events.bus import emit
 from emulator.control.operation import Operation
+from emulator.control.tags import tag_map, tag_pairs
 from emulator.state.call import Answer, AwsError, Call
 from emulator.state.store import Store
 
@@ -83,7 +84,7 @@ def put_metric_alarm(store: Store, call: Call) -> Answer:
     name = settings["AlarmName"]
     with store.change():
         alarms = store.table(Alarms).of
-        tags = {each["Key"]: each["Value"] for each in settings.pop("Tags", [])}
+        tags = tag_map(settings.pop("Tags", []))
         if alarm := alarms.get((call.region, name)):
             # Its state stays until the next evaluation, and tags are for creation only.
             alarm.settings, alarm.updated = settings, datetime.now(UTC)
@@ -172,13 +173,12 @@ def describe_alarm_history(store: Store, call: Call) -> Answer:
 
 
 def list_tags_for_resource(store: Store, call: Call) -> Answer:
-    tags = _by_arn(store, call).tags
-    return {"Tags": [{"Key": key, "Value": value} for key, value in tags.items()]}
+    return {"Tags": tag_pairs(_by_arn(store, call).tags)}
 
 
 def tag_resource(store: Store, call: Call) -> Answer:
     with store.lock:
-        _by_arn(store, call).tags.update({each["Key"]: each["Value"] for each in call.parameters["Tags"]})
+        _by_arn(store, call).tags.update(tag_map(call.parameters["Tags"]))
     return {}
 
 

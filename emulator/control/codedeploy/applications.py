@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from typing import Any
 
 from emulator.control.codedeploy import revisions
 from emulator.control.codedeploy.tables import Application, Json, application, applications, scope, tables
 from emulator.control.operation import Operation
+from emulator.control.tags import tag_map, tag_pairs
 from emulator.state.call import Answer, AwsError, Call
 from emulator.state.store import Store
 
@@ -123,11 +123,7 @@ def _untag(store: Store, call: Call) -> Answer:
 
 
 def _tags(store: Store, call: Call) -> Answer:
-    return {"Tags": [{"Key": key, "Value": value} for key, value in _tagged(store, call).items()]}
-
-
-def tag_map(tags: list[dict[str, Any]] | None) -> dict[str, str]:
-    return {tag["Key"]: tag.get("Value", "") for tag in tags or []}
+    return {"Tags": tag_pairs(_tagged(store, call))}
 
 
 OPERATIONS: dict[str, Operation] = {

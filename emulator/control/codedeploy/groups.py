@@ -11,7 +11,6 @@ from botocore.exceptions import ClientError
 
 from emulator.control import roles
 from emulator.control.codedeploy import configs
-from emulator.control.codedeploy.applications import tag_map
 from emulator.control.codedeploy.tables import (
     Application,
     Deployment,
@@ -24,6 +23,7 @@ from emulator.control.codedeploy.tables import (
     tables,
 )  # fmt: skip
 from emulator.control.operation import Operation
+from emulator.control.tags import tag_map
 from emulator.state.call import Answer, AwsError, Call
 from emulator.state.store import Store
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from emulator.control.connections.tables import Connection, Host, tables
 from emulator.control.operation import Operation
+from emulator.control.tags import tag_map, tag_pairs
 from emulator.state.call import Answer, AwsError, Call
 from emulator.state.store import Store
 
@@ -30,9 +31,9 @@ def _create_connection(store: Store, call: Call) -> Answer:
     _check_provider(provider, _PROVIDERS)
     arn = call.arn(f"connection/{uuid.uuid4()}")
     with store.change():
-        made = Connection(arn, name, str(provider), call.account, host, tags=_tags_of(call))
+        made = Connection(arn, name, str(provider), call.account, host, tags=tag_map(call.parameters.get("Tags")))
         tables(store).connections[arn] = made
-    return {"ConnectionArn": arn, "Tags": _listed(made.tags)}
+    return {"ConnectionArn": arn, "Tags": tag_pairs(made.tags)}
 
 
 def _check_provider(provider: Any, known: tuple[str, ...]) -> None:
@@ -97,10 +98,10 @@ def _create_host(store: Store, call: Call) -> Answer:
     with store.change():
         made = Host(
             arn, given["Name"], given["ProviderType"], given["ProviderEndpoint"], given.get("VpcConfiguration"),
-            tags=_tags_of(call),
+            tags=tag_map(call.parameters.get("Tags")),
         )  # fmt: skip
         tables(store).hosts[arn] = made
-    return {"HostArn": arn, "Tags": _listed(made.tags)}
+    return {"HostArn": arn, "Tags": tag_pairs(made.tags)}
 
 
 def _host(store: Store, arn: str) -> Host:
@@ -151,7 +152,7 @@ def _tagged(store: Store, call: Call) -> dict[str, str]:
 
 def _tag(store: Store, call: Call) -> Answer:
     with store.change():
-        _tagged(store, call).update(_tags_of(call))
+        _tagged(store, call).update(tag_map(call.parameters.get("Tags")))
     return {}
 
 
@@ -163,15 +164,7 @@ def _untag(store: Store, call: Call) -> Answer:
 
 
 def _tags(store: Store, call: Call) -> Answer:
-    return {"Tags": _listed(_tagged(store, call))}
-
-
-def _tags_of(call: Call) -> dict[str, str]:
-    return {each["Key"]: each["Value"] for each in call.parameters.get("Tags") or []}
-
-
-def _listed(tags: dict[str, str]) -> list[Answer]:
-    return [{"Key": key, "Value": value} for key, value in tags.items()]
+    return {"Tags": tag_pairs(_tagged(store, call))}
 
 
 OPERATIONS: dict[str, Operation] = {

@@ -13,15 +13,21 @@ from emulator.state.store import Store
 
 Json = dict[str, Any]
 
-APPSPEC = """
+
+def appspec(definition: str, container: str = "chatbot") -> str:
+    """An AppSpec for `definition`, as it stands in YAML."""
+    return f"""
 version: 0.0
 Resources:
   - TargetService:
       Type: AWS::ECS::Service
       Properties:
-        TaskDefinition: "arn:aws:ecs:us-east-1:123456789012:task-definition/chatbot:2"
-        LoadBalancerInfo: {ContainerName: chatbot, ContainerPort: 7860}
+        TaskDefinition: {definition}
+        LoadBalancerInfo: {{ContainerName: {container}, ContainerPort: 7860}}
 """
+
+
+APPSPEC = appspec('"arn:aws:ecs:us-east-1:123456789012:task-definition/chatbot:2"')
 
 
 def eventually(condition: Callable[[], Any], seconds: float = 10) -> Any:

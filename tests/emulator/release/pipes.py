@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from tests.emulator.release.house import House, Json, eventually
+from tests.emulator.release.house import House, Json, appspec, eventually
 
 BUILDSPEC = """
 version: 0.2
@@ -22,15 +22,7 @@ TASKDEF = {
     "family": "chatbot", "requiresCompatibilities": ["FARGATE"], "networkMode": "awsvpc", "cpu": "256", "memory": "512",
     "containerDefinitions": [{"name": "chatbot", "image": "<IMAGE1_NAME>", "essential": True}],
 }  # fmt: skip
-APPSPEC = """
-version: 0.0
-Resources:
-  - TargetService:
-      Type: AWS::ECS::Service
-      Properties:
-        TaskDefinition: <TASK_DEFINITION>
-        LoadBalancerInfo: {ContainerName: chatbot, ContainerPort: 7860}
-"""
+APPSPEC = appspec("<TASK_DEFINITION>")
 
 
 def action(category: str, provider: str, name: str = "", **members: Any) -> Json:

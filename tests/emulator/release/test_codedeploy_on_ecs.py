@@ -17,20 +17,10 @@ import pytest
 
 from tests.emulator.ecs.bundle import Bundle
 from tests.emulator.ecs.conftest import World, eventually, shared_world, world
-from tests.emulator.release.house import Json
+from tests.emulator.release.house import Json, appspec
 from tests.emulator.release.test_codepipeline_s3 import aws
 
 __all__ = ["shared_world", "world"]  # fixtures
-
-APPSPEC = """
-version: 0.0
-Resources:
-  - TargetService:
-      Type: AWS::ECS::Service
-      Properties:
-        TaskDefinition: {definition}
-        LoadBalancerInfo: {{ContainerName: web, ContainerPort: 7860}}
-"""
 
 
 def who(port: int) -> str:
@@ -120,7 +110,7 @@ class Site:
         )  # fmt: skip
 
     def deploy(self, definition: str, **settings: Any) -> str:
-        content = {"content": APPSPEC.format(definition=definition)}
+        content = {"content": appspec(definition, "web")}
         return str(
             self.codedeploy.create_deployment(
                 applicationName="tiny", deploymentGroupName="tiny",

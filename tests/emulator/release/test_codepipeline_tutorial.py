@@ -9,35 +9,18 @@ import json
 
 from emulator.control import ecr
 from tests.emulator.ecs.bundle import Bundle
+from tests.emulator.release import tutorial
 from tests.emulator.release.house import House
 from tests.emulator.release.pipes import Pipes, action
-
-TASKDEF = {
-    "executionRoleArn": "arn:aws:iam::123456789012:role/ecsTaskExecutionRole",
-    "containerDefinitions": [{
-        "name": "sample-website", "image": "<IMAGE1_NAME>", "essential": True,
-        "portMappings": [{"hostPort": 80, "protocol": "tcp", "containerPort": 80}],
-    }],
-    "requiresCompatibilities": ["FARGATE"], "networkMode": "awsvpc", "cpu": "256", "memory": "512",
-    "family": "ecs-demo",
-}  # fmt: skip
-APPSPEC = """
-version: 0.0
-Resources:
-  - TargetService:
-      Type: AWS::ECS::Service
-      Properties:
-        TaskDefinition: <TASK_DEFINITION>
-        LoadBalancerInfo:
-          ContainerName: "sample-website"
-          ContainerPort: 80
-"""
 
 
 def test_the_tutorial_s_documents_run_unchanged(pipes: Pipes, house: House) -> None:
     pipes.store.clients("ecr").create_repository(repositoryName="nginx")
     digest = Bundle().push(ecr.registry(pipes.store), "nginx", "latest")
-    pipes.commit(taskdef__json=json.dumps(TASKDEF), appspec__yaml=APPSPEC)
+    pipes.commit(
+        taskdef__json=json.dumps(tutorial.taskdef("sample-website", "ecs-demo")),
+        appspec__yaml=tutorial.appspec("sample-website"),
+    )
     image = action(
         "Source", "ECR", "Image", outputArtifacts=[{"name": "MyImage"}],
         configuration={"RepositoryName": "nginx", "ImageTag": "latest"},

@@ -20,21 +20,11 @@ from emulator.control import ecr
 from emulator.emulator import Emulator
 from emulator.state.store import Config
 from tests.emulator.ecs.bundle import Bundle
+from tests.emulator.release import tutorial
 from tests.emulator.release.house import Json, eventually
 from tests.emulator.release.test_codepipeline_s3 import aws
 
 pytestmark = pytest.mark.slow  # AWS's default health check asks every 30 seconds
-APPSPEC = """
-version: 0.0
-Resources:
-  - TargetService:
-      Type: AWS::ECS::Service
-      Properties:
-        TaskDefinition: {definition}
-        LoadBalancerInfo:
-          ContainerName: "corner-shop"
-          ContainerPort: 80
-"""
 
 
 @pytest.fixture
@@ -179,7 +169,7 @@ def test_the_tutorial_of_ecs_runs_by_aws_s_command_line(account: Emulator, ports
     run("ecs", "register-task-definition", document=definition)
     second = "arn:aws:ecs:us-east-1:123456789012:task-definition/shop-task-def:2"
     (tmp_path / "appspec.yaml").write_text(
-        APPSPEC.format(definition=f'"{second}"') + '        PlatformVersion: "LATEST"\n'
+        tutorial.appspec("corner-shop", f'"{second}"') + '        PlatformVersion: "LATEST"\n'
     )
     here.client("s3").create_bucket(Bucket="shop-bucket")
     run("s3api", "put-object", "--bucket", "shop-bucket", "--key", "appspec.yaml", "--body", f"{tmp_path}/appspec.yaml")
@@ -238,21 +228,13 @@ def test_the_tutorial_of_codepipeline_runs_up_to_a_pushed_image(account: Emulato
     assert [_image(here, revision).partition("@")[2] for revision in (2, 3)] == digests
 
 
-TASKDEF: Json = {
-    "executionRoleArn": "arn:aws:iam::123456789012:role/ecsTaskExecutionRole",
-    "containerDefinitions": [{
-        "name": "corner-shop", "image": "<IMAGE1_NAME>", "essential": True,
-        "portMappings": [{"hostPort": 80, "protocol": "tcp", "containerPort": 80}],
-    }],
-    "requiresCompatibilities": ["FARGATE"], "networkMode": "awsvpc", "cpu": "256", "memory": "512",
-    "family": "kiosk-demo",
-}  # fmt: skip
+TASKDEF = tutorial.taskdef("corner-shop", "kiosk-demo")
 
 
 def _commit(here: Account) -> None:
     codecommit = here.client("codecommit")
     codecommit.create_repository(repositoryName="my-kiosk-repo")
-    files = {"taskdef.json": json.dumps(TASKDEF), "appspec.yaml": APPSPEC.format(definition="<TASK_DEFINITION>")}
+    files = {"taskdef.json": json.dumps(TASKDEF), "appspec.yaml": tutorial.appspec("corner-shop")}
     codecommit.create_commit(
         repositoryName="my-kiosk-repo", branchName="main", commitMessage="Added task definition files",
         putFiles=[{"filePath": name, "fileContent": text.encode()} for name, text in files.items()],
