@@ -94,8 +94,8 @@ def _counts(machine: Machine) -> dict[str, int]:
 
 
 ONCE = {
-    "VPCs": 1, "subnets": 2, "security groups": 2, "gateways": 1, "load balancers": 1, "target groups": 2, "repositories": 1, "clusters": 1,
-    "services": 1, "task sets": 1, "roles more than once": 0, "pipelines": 1,
+    "VPCs": 1, "subnets": 2, "security groups": 2, "gateways": 1, "load balancers": 1, "target groups": 2,
+    "repositories": 1, "clusters": 1, "services": 1, "task sets": 1, "roles more than once": 0, "pipelines": 1,
     "build projects": 2,  # the pipeline's, and the one that builds for a machine without Docker
 }  # fmt: skip
 
