@@ -17,11 +17,17 @@ if TYPE_CHECKING:
 # The collector walks through all of moto, botocore and gradio again and again: half of the time of many a test.
 gc.set_threshold(50_000, 20, 20)
 
-# These files share one deployment, so one worker has them all; test_release_broken.py is long enough for its own.
+# These files share one deployment, so one worker has them all.
 DEPLOYED = tuple(
     f"tests/e2e/test_{name}.py"
     for name in ("adoption", "browser", "deploy", "release", "release_by_hand", "release_killed")
 )
+# Another deployment, for the tests of the chatbot on it.
+CHATBOT_DEPLOYED = "tests/chatbot/deployed"
+# These take minutes: begun last, they would leave the other workers with nothing to do.
+MINUTES = tuple(f"tests/e2e/test_{name}.py" for name in ("release_broken", "resume", "docker", "split", "github"))
+# The others, by what they start.
+LONGEST = ["e2e", "terraform", "browser", "emulator", "chatbot"]
 
 
 @pytest.fixture(scope="module")  # Playwright's event loop is in the way of asyncio.run in another module's tests
@@ -45,9 +51,6 @@ STARTED = {
     "emulator": {"emulator", "emulator_process", "endpoint", "running", "shared_world", "store"},
 }
 
-# What takes longest, the longest first: begun last, it would leave the other workers with nothing to do.
-LONGEST = ["e2e", "terraform", "browser", "emulator", "chatbot"]
-
 
 @pytest.hookimpl(wrapper=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> Generator[None]:
@@ -59,22 +62,39 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> Generator[None]:
     yield
     ranks: dict[Path, int] = {}
     for item in items:
-        marks = [LONGEST.index(mark.name) for mark in item.iter_markers() if mark.name in LONGEST]
-        ranks[item.path] = min([*marks, ranks.get(item.path, len(LONGEST))])
+        ranks[item.path] = min(_rank(item), ranks.get(item.path, 99))
     items.sort(key=lambda item: ranks[item.path])
+
+
+def _rank(item: pytest.Item) -> int:
+    """Which come first: the lowest."""
+    order = [DEPLOYED[0], CHATBOT_DEPLOYED, *MINUTES]
+    scope = _scope(item.nodeid)
+    for place, name in enumerate(order):
+        if scope.startswith(name):
+            return place
+    marks = [LONGEST.index(mark.name) for mark in item.iter_markers() if mark.name in LONGEST]
+    return len(order) + min(marks, default=len(LONGEST))
+
+
+def _scope(nodeid: str) -> str:
+    """What one worker has to itself: a file, a deployment, or a test that has its own and takes minutes."""
+    file = nodeid.partition("::")[0]
+    if file.startswith("tests/chatbot/") and "deployed" in nodeid.rpartition("[")[2]:
+        return CHATBOT_DEPLOYED
+    if file.endswith("/test_resume.py"):
+        return nodeid
+    return DEPLOYED[0] if file in DEPLOYED else file
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """What runs side by side (`-n`): files, each on one worker."""
+    """What runs side by side (`-n`): each scope on one worker."""
     from xdist.scheduler import LoadFileScheduling
 
     class Scheduling(LoadFileScheduling):
         def _split_scope(self, nodeid: str) -> str:
-            file: str = super()._split_scope(nodeid)
-            if file.startswith("tests/chatbot/") and "deployed" in nodeid.rpartition("[")[2]:
-                return "tests/chatbot/deployed"  # another deployment, for the tests of the chatbot on it
-            return DEPLOYED[0] if file in DEPLOYED else file
+            return _scope(nodeid)
 
     return Scheduling(config, log)
 

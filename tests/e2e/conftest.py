@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.machine import Machine
+from tests.e2e.machine import QUICK, Machine
 from tests.e2e.releasing import Before, settle
 
 FAILED = pytest.StashKey[bool]()
@@ -26,8 +26,8 @@ def pytest_runtest_makereport(
 
 @pytest.fixture(scope="session")
 def deployed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
-    """The whole system, deployed as a user would; what AWS counts in minutes takes a quarter of it."""
-    machine = Machine(tmp_path_factory.mktemp("machine"), variables={"EMULATOR_TIME_SCALE": "4"})
+    """The whole system, deployed as a user would."""
+    machine = Machine(tmp_path_factory.mktemp("machine"), variables=QUICK)
     try:
         with machine:
             machine.orchestrate("deploy")

@@ -80,15 +80,3 @@ def test_a_phase_alone_names_the_phase_to_run_first(machine: Machine) -> None:
 
 def test_a_phase_after_the_others_applies_just_that(deployed: Machine) -> None:
     assert deployed.orchestrate("phase", "ecs").returncode == 0
-
-
-@pytest.mark.slow
-def test_destroy_leaves_nothing_and_shows_it(machine: Machine) -> None:
-    machine.orchestrate("deploy")
-    gone = machine.orchestrate("destroy", "--yes")
-    assert "nothing is left" in gone.stdout.lower()
-    stopped = machine.run("emulator", "stop")
-    assert stopped.returncode == 0
-    for url in (machine.url, machine.test_url, machine.endpoint):
-        with pytest.raises(OSError):
-            urllib.request.urlopen(url, timeout=5)

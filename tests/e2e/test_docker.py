@@ -15,7 +15,7 @@ from gradio_client import Client
 from orchestrator.tools import image
 from tests import docker_base
 from tests.docker_base import docker
-from tests.e2e.machine import Machine
+from tests.e2e.machine import QUICK, Machine
 from tests.e2e.traffic import Traffic, until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.docker, pytest.mark.slow]
@@ -53,7 +53,7 @@ def deployed(base: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ma
         # A machine with much else to do may take a minute to start green: that is no alarm yet.
         "ecs": {"termination_wait_minutes": 0, "health_check_grace_period": 180, "alarm_evaluation_periods": 3},
     }
-    machine = Machine(tmp_path_factory.mktemp("machine"), settings, runtime="docker")
+    machine = Machine(tmp_path_factory.mktemp("machine"), settings, runtime="docker", variables=QUICK)
     machine.start()
     try:
         machine.orchestrate("deploy", timeout=1500)
@@ -189,7 +189,7 @@ def test_destroy_leaves_nothing_on_the_engine(deployed: Machine) -> None:
 
 def test_an_engine_without_the_base_image_ends_in_a_bundle_that_runs(base: str, tmp_path_factory: Any) -> None:
     settings = {"image": {"builder": "auto", "build_args": {"BASE_IMAGE": "localhost:9/not/to/be/had:1"}}}
-    machine = Machine(tmp_path_factory.mktemp("machine"), settings, runtime="auto")
+    machine = Machine(tmp_path_factory.mktemp("machine"), settings, runtime="auto", variables=QUICK)
     machine.start()
     try:
         done = machine.orchestrate("deploy", timeout=900)

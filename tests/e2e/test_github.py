@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.e2e.machine import Machine
+from tests.e2e.machine import QUICK, Machine
 from tests.e2e.releasing import retitle, title
 from tests.e2e.traffic import until
 
@@ -19,11 +20,13 @@ REPOSITORY = "ada/chatbot"
 
 @pytest.fixture
 def machine(tmp_path: Path) -> Iterator[Machine]:
-    with Machine(tmp_path / "machine", {"pipeline": {"github_repository": REPOSITORY}}) as machine:
+    with Machine(tmp_path / "machine", {"pipeline": {"github_repository": REPOSITORY}}, variables=QUICK) as machine:
         yield machine
 
 
-def test_once_the_connection_is_accepted_every_push_to_github_is_a_release(machine: Machine) -> None:
+def test_once_the_connection_is_accepted_every_push_to_github_is_a_release(
+    machine: Machine,
+) -> None:
     deployed = machine.orchestrate("deploy")
     waiting = "no release yet: the connection to GitHub is PENDING; accept it once in AWS's console"
     assert waiting in deployed.stdout + deployed.stderr
@@ -58,4 +61,11 @@ def test_once_the_connection_is_accepted_every_push_to_github_is_a_release(machi
     assert (newest["commit"], newest["result"], newest["who"]) == (commit, "Succeeded", "Tester")
     assert len(older) == 2
     assert machine.orchestrate("plan", "--refresh", "--detailed-exitcode").returncode == 0
-    machine.orchestrate("destroy", "--yes")
+
+    # Here for one deployment less: destroy shows that nothing is left, and it is so.
+    gone = machine.orchestrate("destroy", "--yes")
+    assert "nothing is left" in gone.stdout.lower()
+    machine.run("emulator", "stop")
+    for url in (machine.url, machine.test_url, machine.endpoint):
+        with pytest.raises(OSError):
+            urllib.request.urlopen(url, timeout=5)

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator import phases
-from tests.e2e.machine import Machine
+from tests.e2e.machine import QUICK, Machine
 from tests.e2e.traffic import until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow]
@@ -22,7 +22,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.slow]
 
 @pytest.fixture
 def fresh(tmp_path: Path) -> Iterator[Machine]:
-    with Machine(tmp_path / "machine", settings={"image": {"builder": "bundle"}}) as machine:
+    with Machine(tmp_path / "machine", settings={"image": {"builder": "bundle"}}, variables=QUICK) as machine:
         yield machine
 
 
