@@ -24,9 +24,7 @@ def machine(tmp_path: Path) -> Iterator[Machine]:
         yield machine
 
 
-def test_once_the_connection_is_accepted_every_push_to_github_is_a_release(
-    machine: Machine,
-) -> None:
+def test_once_the_connection_is_accepted_every_push_to_github_is_a_release(machine: Machine) -> None:
     deployed = machine.orchestrate("deploy")
     waiting = "no release yet: the connection to GitHub is PENDING; accept it once in AWS's console"
     assert waiting in deployed.stdout + deployed.stderr
