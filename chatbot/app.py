@@ -17,9 +17,10 @@ from starlette.staticfiles import StaticFiles
 from chatbot import backends, page
 from chatbot.answers import Answerer
 from chatbot.backends.base import Backend
-from chatbot.guard import Guard, Page
+from chatbot.guard import Guard
 from chatbot.metrics import Metrics
 from chatbot.readiness import Readiness
+from chatbot.responses import Page
 from chatbot.settings import Settings
 from chatbot.theme import theme
 

@@ -6,21 +6,18 @@ import asyncio
 import contextlib
 import json
 import re
-import secrets
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
-from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
 from chatbot.limits import Buckets, client_of
 from chatbot.logs import event
 from chatbot.metrics import Metrics
+from chatbot.responses import Message, Page, Refusal, Response, Send
 from chatbot.settings import Settings
 
 Scope = MutableMapping[str, Any]
-Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
 AsgiApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 # Gradio has some sixty routes (uploads, file access, proxies, profiling, a code editor); a chat needs these.
@@ -35,41 +32,6 @@ HEARTBEAT = re.compile(r"/gradio_api/heartbeat/.*")
 
 MOST_HEADER_BYTES = 32_768
 FORGEABLE = {b"x-forwarded-host", b"x-forwarded-server", b"forwarded", b"x-gradio-server", b"x-gradio-user"}
-
-HEADERS = (
-    (b"x-content-type-options", b"nosniff"),
-    (b"x-frame-options", b"DENY"),
-    (b"referrer-policy", b"no-referrer"),
-    (b"cross-origin-opener-policy", b"same-origin"),
-    (b"cross-origin-resource-policy", b"same-origin"),
-    (b"permissions-policy", b"camera=(), microphone=(), geolocation=(), payment=(), usb=()"),
-)
-# Gradio evaluates the `js` of events, hence unsafe-eval; scripts in the page need the nonce. Nothing leaves the host.
-POLICY = (
-    "default-src 'none'; script-src 'self' 'nonce-{nonce}' 'unsafe-eval'; style-src 'self' 'unsafe-inline'; "
-    "img-src 'self' data: blob:; font-src 'self' data:; connect-src 'self'; manifest-src 'self'; "
-    "media-src 'none'; object-src 'none'; base-uri 'self'; form-action 'none'; frame-ancestors 'none'"
-)
-# What a link to the page would be shown with: Gradio's name and picture.
-PREVIEW = re.compile(rb'<meta\s+(?:property|name)="(?:og|twitter):[^>]*>\s*')
-
-
-@dataclass(frozen=True)
-class Refusal(Exception):
-    """A request that is answered here, with a sentence that tells nothing about the inside."""
-
-    status: int
-    sentence: str
-    headers: tuple[tuple[bytes, bytes], ...] = ()
-
-
-@dataclass(frozen=True)
-class Page:
-    """What the guard knows of the page: what its head begins and ends with, and the numbers of its events."""
-
-    start: bytes
-    head: bytes
-    events: tuple[int, ...]
 
 
 class Guard:
@@ -89,7 +51,7 @@ class Guard:
             return await self._app(scope, receive, send)
         # Gradio believes these, the load balancer passes them on from whoever sent them.
         scope["headers"] = [(name, value) for name, value in scope["headers"] if name not in FORGEABLE]
-        respond = _Response(send, self._page)
+        respond = Response(send, self._page)
         try:
             self._admit(scope)
             body = await self._body(scope, receive)
@@ -179,7 +141,7 @@ class Guard:
             and isinstance(found.get("data"), list)
         )
 
-    async def _until_stopping(self, scope: Scope, receive: Receive, respond: _Response) -> None:
+    async def _until_stopping(self, scope: Scope, receive: Receive, respond: Response) -> None:
         """Run a stream that has no end of its own, until it ends or the server stops."""
         serving = asyncio.ensure_future(self._app(scope, receive, respond))
         stopping = asyncio.ensure_future(self.stopping.wait())
@@ -233,73 +195,3 @@ def _replay(body: bytes, receive: Receive, gone: bool = False) -> Receive:
         return {"type": "http.disconnect"} if gone else await receive()
 
     return replay
-
-
-class _Response:
-    """The `send` given to the app: adds the security headers, and to pages a nonce for their scripts."""
-
-    def __init__(self, send: Send, page: Page) -> None:
-        self._send = send
-        self._page = page
-        self._nonce = ""
-        self._held: Message | None = None
-        self._html = bytearray()
-        self._state = "new"
-
-    async def __call__(self, message: Message) -> None:
-        if message["type"] == "http.response.start":
-            return await self._start(message)
-        if self._held is None:
-            self._state = "open" if message.get("more_body") else "done"
-            return await self._send(message)
-        self._html += message.get("body", b"")
-        if not message.get("more_body"):
-            await self._send_page()
-
-    async def _start(self, message: Message) -> None:
-        self._state = "open"
-        drop = {b"server", b"content-security-policy"}
-        # Gradio's CORS reflects any origin; nobody but the page itself has business with the answers.
-        headers = [
-            (k, v) for k, v in message.get("headers", []) if k not in drop and not k.startswith(b"access-control")
-        ]
-        self._nonce = secrets.token_urlsafe(16)
-        policy = POLICY.format(nonce=self._nonce).encode()
-        message["headers"] = [*headers, *HEADERS, (b"content-security-policy", policy)]
-        if any(k == b"content-type" and v.startswith(b"text/html") for k, v in headers):
-            self._held = message
-        else:
-            await self._send(message)
-
-    async def _send_page(self) -> None:
-        """The page that was held back, with our own parts of its head and the nonce in its scripts."""
-        assert self._held is not None
-        body = PREVIEW.sub(b"", bytes(self._html)).replace(b"<head>", b"<head>" + self._page.start, 1)
-        body = body.replace(b"</head>", self._page.head + b"</head>", 1)
-        body = body.replace(b"<script", f'<script nonce="{self._nonce}"'.encode())
-        headers = [(k, v) for k, v in self._held["headers"] if k not in (b"content-length", b"etag")]
-        self._held["headers"] = [
-            *headers,
-            (b"content-length", str(len(body)).encode()),
-            (b"cache-control", b"no-store"),
-        ]
-        await self._send(self._held)
-        self._held, self._state = None, "done"
-        await self._send({"type": "http.response.body", "body": body})
-
-    async def refuse(self, refusal: Refusal, before_the_end: Awaitable[None] | None) -> None:
-        """Answer with a refusal. `detail` is where Gradio's page looks for the sentence."""
-        body = json.dumps({"detail": refusal.sentence}).encode()
-        headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
-        await self({"type": "http.response.start", "status": refusal.status, "headers": [*headers, *refusal.headers]})
-        if before_the_end:
-            await self({"type": "http.response.body", "body": body, "more_body": True})
-            await before_the_end
-            body = b""
-        await self({"type": "http.response.body", "body": body})
-
-    async def finish(self) -> None:
-        """End a stream that was cut short, so that the connection closes in order."""
-        if self._state == "open" and self._held is None:
-            self._state = "done"
-            await self._send({"type": "http.response.body", "body": b"", "more_body": False})
