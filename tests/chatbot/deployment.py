@@ -44,13 +44,13 @@ class Hosted(Served):
         found = {_task_of(process): process for process in self.machine.chatbots()}
         return {arn: found[arn] for arn in arns if arn in found}
 
-    def serving(self) -> str:
-        """The task that logged an answer last; one visitor's questions all go to the same."""
-        events = self.machine.client("logs").filter_log_events(
+    def answered(self) -> list[str]:
+        """The ids of the tasks that logged an answer, one for each, the latest last."""
+        pages = self.machine.client("logs").get_paginator("filter_log_events").paginate(
             logGroupName=LOG_GROUP, logStreamNamePrefix=f"{self._prefix}/", filterPattern='"answer"'
-        )["events"]
-        task = max(events, key=lambda event: event["timestamp"])["logStreamName"].rsplit("/", 1)[1]
-        return next(arn for arn in self.tasks() if arn.endswith(task))
+        )  # fmt: skip
+        events = sorted((event for page in pages for event in page["events"]), key=lambda event: event["timestamp"])
+        return [event["logStreamName"].rsplit("/", 1)[1] for event in events]
 
     def replace(self) -> None:
         before = self.tasks()

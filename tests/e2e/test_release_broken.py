@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from tests.e2e.machine import PROJECT, Machine
-from tests.e2e.releasing import alarms, release_of, retitle, serving, title
+from tests.e2e.releasing import RUNNING, alarms, deployments, release_of, retitle, serving, title
 from tests.e2e.traffic import Traffic, get, until
 
 
@@ -103,6 +103,7 @@ def test_errors_after_the_shift_raise_an_alarm_that_takes_the_traffic_back(relea
     assert not traffic.failures
     other = {"blue": "green", "green": "blue"}[colour]
     alarm = f"chatbot-{other}-5xx"
+    until(lambda: not deployments(releasing, RUNNING), 120, "the end of the rollback")
     again = releasing.orchestrate("release", "--again", check=False)
     assert again.returncode == 2
     assert f"alarm {alarm} is on" in again.stderr + again.stdout

@@ -41,9 +41,14 @@ def test_a_stop_before_the_shift_goes_back_and_the_next_good_release_works(relea
 
 def test_a_stop_during_the_build_ends_the_release_before_its_deployment(releasing: Machine) -> None:
     before, known = title(releasing.url), deployments(releasing)
+    first = "      # First what fails in a second"
+    slowly = "      - sleep 20\n"  # or the build may be over before the stop is asked for
+    releasing.edit("buildspec.yml", first, slowly + first)
     _, commit = retitle(releasing, "Never deployed")
     releasing.orchestrate("release", "--no-wait")
     releasing.orchestrate("stop")
+    releasing.edit("buildspec.yml", slowly, "")
+    releasing.commit("Builds are quick again")
     until(lambda: execution_of(releasing, commit)["status"] == "Stopped", 120, "the pipeline stopped")
     assert deployments(releasing) == known
     assert title(releasing.url) == before

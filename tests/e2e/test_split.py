@@ -211,7 +211,8 @@ def _everybody_moves_once(release: Release) -> int:
         seen.setdefault(each.visitor, []).append(each)
     for sightings in seen.values():
         for before, after in itertools.pairwise(sightings):
-            if after.release != before.release and after.asked - before.answered < STICKY - 1:
+            # At most: the cookie was made after the one was asked for, and looked at before the other was answered.
+            if after.release != before.release and after.answered - before.asked < STICKY - 1:
                 assert after.release == release.name, "somebody went back from green"
                 assert after.answered >= release.weights.until, "somebody left blue while it had a weight"
         assert sightings[-1].release == release.name
