@@ -294,6 +294,7 @@ def test_a_replacement_that_would_lose_images_is_refused_without_yes(
     assert _apply(work, site, yes=True) == "applied"
 
 
+@pytest.mark.slow
 def test_a_killed_orchestrator_leaves_a_saved_state_and_the_next_run_goes_on(
     work: StackWork, site: Site, folder: Path
 ) -> None:
@@ -335,6 +336,7 @@ def test_broken_hcl_is_shown_with_its_line_and_touches_nothing(work: StackWork, 
     assert _managed(site) == []
 
 
+@pytest.mark.slow
 def test_import_blocks_that_a_killed_run_left_are_removed_first(work: StackWork, site: Site) -> None:
     left = site.terraform.stack("ecr").import_blocks
     left.write_text('import {\n  to = terraform_data.gone\n  id = "gone"\n}\n')
