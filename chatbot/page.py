@@ -73,7 +73,9 @@ def build(answerer: Answerer) -> gr.Blocks:
         box.stop(None, None, None, cancels=answers, **quiet).then(
             None, [notice], [box, notice], js=_call("stopped"), **quiet
         )
-        chatbot.like(talk.like, [chatbot], None, **quiet)
+        # A second thought may come while the first is on its way: "once", the default, would lose it. One by one, so
+        # that the log has them in their order.
+        chatbot.like(talk.like, [chatbot], None, trigger_mode="multiple", concurrency_limit=1, **quiet)
         # Everything from here on happens in the browser alone.
         chatbot.change(None, [chatbot, which], None, js=_call("keep"), **quiet)
         chatbot.clear(None, None, [chatbot, notice, which], js=_call("fresh"), **quiet)

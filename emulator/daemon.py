@@ -73,7 +73,11 @@ def running(folder: Path) -> Instance | None:
         found = Instance(**json.loads(_file(folder).read_text()))
     except (FileNotFoundError, ValueError, TypeError):
         return None
-    return found if guardian.started(found.pid) == found.since else None
+    return None if _ended(found) else found
+
+
+def _ended(instance: Instance) -> bool:
+    return guardian.started(instance.pid) != instance.since
 
 
 def announce(folder: Path, port: int) -> None:
@@ -143,9 +147,10 @@ def stop(options: Options, instance: Instance) -> Leaks:
     status = health(instance) or {}
     ports = [instance.port, *status.get("listeners", [])]
     os.kill(instance.pid, signal.SIGTERM)
-    if not _wait(lambda: running(options.folder) is None, _STOP):
+    # Its file goes a moment before itself.
+    if not _wait(lambda: _ended(instance), _STOP):
         os.kill(instance.pid, signal.SIGKILL)
-        _wait(lambda: running(options.folder) is None, 5)
+        _wait(lambda: _ended(instance), 5)
     clean(options)
     return leaks(options, ports)
 

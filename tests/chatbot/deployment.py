@@ -44,7 +44,7 @@ class Hosted(Served):
         found = {_task_of(process): process for process in self.machine.chatbots()}
         return {arn: found[arn] for arn in arns if arn in found}
 
-    def answered(self) -> list[str]:
+    def who_answered(self) -> list[str]:
         """The ids of the tasks that logged an answer, one for each, the latest last."""
         pages = self.machine.client("logs").get_paginator("filter_log_events").paginate(
             logGroupName=LOG_GROUP, logStreamNamePrefix=f"{self._prefix}/", filterPattern='"answer"'

@@ -155,15 +155,25 @@ def test_an_empty_message_is_not_sent(page: Page) -> None:
     expect(answers(page)).to_have_count(0)
 
 
+# A network on which every message takes half a second.
+SLOWLY = """() => {
+    const real = window.fetch
+    window.fetch = async (...asked) => {
+        await new Promise(done => setTimeout(done, 500))
+        return real(...asked)
+    }
+}"""
+
+
 def test_what_a_visitor_thinks_of_an_answer_is_in_the_log(page: Page, served: Served) -> None:
     ask(page, "judge me")
     since = now()
+    page.evaluate(SLOWLY)
     page.get_by_role("button", name="Like", exact=True).click()
-    [liked] = served.wait(lambda: served.lines("feedback", since), what="the log line")
+    page.get_by_role("button", name="Dislike", exact=True).click()  # a second thought, while the first is on its way
+    served.wait(lambda: len(served.lines("feedback", since)) == 2, what="both log lines")
+    liked, disliked = served.lines("feedback", since)
     assert (liked["feedback"], liked["message"], liked["messages"], liked["model"]) == ("liked", 1, 2, "fake-model")
-    page.get_by_role("button", name="Dislike", exact=True).click()
-    served.wait(lambda: len(served.lines("feedback", since)) == 2, what="the second line")
-    disliked = served.lines("feedback", since)[-1]
     assert disliked["feedback"] == "disliked"
     assert "judge me" not in json.dumps([liked, disliked])
 

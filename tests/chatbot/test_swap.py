@@ -37,11 +37,11 @@ def kept(page: Page) -> str:
 
 
 def test_a_killed_task_costs_the_rest_of_one_answer_and_the_other_task_goes_on(page: Page, service: Hosted) -> None:
-    known = len(service.answered())
+    known = len(service.who_answered())
     ask(page, "before the kill")
-    service.wait(lambda: len(service.answered()) > known, what="the answer in the log")
+    service.wait(lambda: len(service.who_answered()) > known, what="the answer in the log")
     # One visitor's questions all go to the same task.
-    task = next(arn for arn in service.tasks() if arn.endswith(service.answered()[-1]))
+    task = next(arn for arn in service.tasks() if arn.endswith(service.who_answered()[-1]))
     send(page, "slowly")
     writing(page)
     os.kill(service.tasks()[task], signal.SIGKILL)
