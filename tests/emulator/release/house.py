@@ -14,8 +14,8 @@ from emulator.state.store import Store
 Json = dict[str, Any]
 
 
-def appspec(definition: str, container: str = "chatbot") -> str:
-    """An AppSpec for `definition`, as it stands in YAML."""
+def appspec(definition: str, container: str = "chatbot", port: int = 7860) -> str:
+    """An AppSpec for `definition`, in YAML as AWS's tutorials write it."""
     return f"""
 version: 0.0
 Resources:
@@ -23,7 +23,9 @@ Resources:
       Type: AWS::ECS::Service
       Properties:
         TaskDefinition: {definition}
-        LoadBalancerInfo: {{ContainerName: {container}, ContainerPort: 7860}}
+        LoadBalancerInfo:
+          ContainerName: "{container}"
+          ContainerPort: {port}
 """
 
 

@@ -91,7 +91,7 @@ def test_a_role_that_does_not_trust_codedeploy_is_refused(house: House) -> None:
     [
         ("version: 0.0", "version: 2.0", "version"),
         ("AWS::ECS::Service", "AWS::Lambda::Function", "AWS::ECS::Service"),
-        ("ContainerName: chatbot, ", "", "ContainerName"),
+        ('          ContainerName: "chatbot"\n', "", "ContainerName"),
         ("ContainerPort: 7860", "ContainerPort: web", "not a number"),
         ("Resources:", "Nothing:", "exactly one resource"),
         ("version: 0.0", "version: 0.0\nHooks: [{BeforeLunch: f}]", "BeforeLunch is not a lifecycle event"),

@@ -5,10 +5,10 @@ https://docs.aws.amazon.com/codepipeline/latest/userguide/tutorials-ecs-ecr-code
 
 from __future__ import annotations
 
-from tests.emulator.release.house import Json
+from tests.emulator.release import house
 
 
-def taskdef(container: str, family: str) -> Json:
+def taskdef(container: str, family: str) -> house.Json:
     return {
         "executionRoleArn": "arn:aws:iam::123456789012:role/ecsTaskExecutionRole",
         "containerDefinitions": [{
@@ -21,14 +21,4 @@ def taskdef(container: str, family: str) -> Json:
 
 
 def appspec(container: str, definition: str = "<TASK_DEFINITION>") -> str:
-    return f"""
-version: 0.0
-Resources:
-  - TargetService:
-      Type: AWS::ECS::Service
-      Properties:
-        TaskDefinition: {definition}
-        LoadBalancerInfo:
-          ContainerName: "{container}"
-          ContainerPort: 80
-"""
+    return house.appspec(definition, container, 80)
