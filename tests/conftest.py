@@ -62,7 +62,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> Generator[None]:
     yield
     ranks: dict[Path, int] = {}
     for item in items:
-        ranks[item.path] = min(_rank(item), ranks.get(item.path, 99))
+        rank = _rank(item)
+        ranks[item.path] = min(rank, ranks.get(item.path, rank))
     items.sort(key=lambda item: ranks[item.path])
 
 

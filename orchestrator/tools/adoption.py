@@ -53,15 +53,13 @@ def complete(aws: Aws, resource_type: str, identifier: str) -> None:
     """
     if resource_type != "aws_security_group":
         return
-    ec2 = aws.client("ec2")
-    found = ec2.describe_security_group_rules(Filters=[{"Name": "group-id", "Values": [identifier]}])
     given = [
         rule["SecurityGroupRuleId"]
-        for rule in found["SecurityGroupRules"]
+        for rule in _rules(aws, identifier)
         if rule["IsEgress"] and rule["IpProtocol"] == "-1" and not rule.get("Tags")
     ]
     if given:
-        ec2.revoke_security_group_egress(GroupId=identifier, SecurityGroupRuleIds=given)
+        aws.client("ec2").revoke_security_group_egress(GroupId=identifier, SecurityGroupRuleIds=given)
 
 
 def _by_tags(service_call: str, key: str, id_key: str, more: tuple[tuple[str, str], ...] = ()) -> Finder:
@@ -106,10 +104,15 @@ def _route_table_association(aws: Aws, values: Values) -> str | None:
     return f"{subnet}/{table}" if any(entry["RouteTableId"] == table for entry in found) else None
 
 
+def _rules(aws: Aws, group: str) -> list[dict[str, Any]]:
+    filters = [{"Name": "group-id", "Values": [group]}]
+    found: list[dict[str, Any]] = aws.client("ec2").describe_security_group_rules(Filters=filters)["SecurityGroupRules"]
+    return found
+
+
 def _rule(egress: bool) -> Finder:
     def finder(aws: Aws, values: Values) -> str | None:
-        filters = [{"Name": "group-id", "Values": [values["security_group_id"]]}]
-        for rule in aws.client("ec2").describe_security_group_rules(Filters=filters)["SecurityGroupRules"]:
+        for rule in _rules(aws, values["security_group_id"]):
             same = (
                 rule["IsEgress"] is egress
                 and rule.get("IpProtocol") == values["ip_protocol"]

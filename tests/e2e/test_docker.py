@@ -54,13 +54,12 @@ def deployed(base: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ma
         "ecs": {"termination_wait_minutes": 0, "health_check_grace_period": 180, "alarm_evaluation_periods": 3},
     }
     machine = Machine(tmp_path_factory.mktemp("machine"), settings, runtime="docker", variables=QUICK)
-    machine.start()
     try:
-        machine.orchestrate("deploy", timeout=1500)
-        until(lambda: _healthy(machine) >= 2, 120, "two healthy targets")
-        yield machine
+        with machine:
+            machine.orchestrate("deploy", timeout=1500)
+            until(lambda: _healthy(machine) >= 2, 120, "two healthy targets")
+            yield machine
     finally:
-        machine.stop()
         for container in _containers(machine, "--all"):
             docker("rm", "--force", "--volumes", container, check=False)
         # Where the test of destroy did not run, too.
@@ -189,14 +188,11 @@ def test_destroy_leaves_nothing_on_the_engine(deployed: Machine) -> None:
 
 def test_an_engine_without_the_base_image_ends_in_a_bundle_that_runs(base: str, tmp_path_factory: Any) -> None:
     settings = {"image": {"builder": "auto", "build_args": {"BASE_IMAGE": "localhost:9/not/to/be/had:1"}}}
-    machine = Machine(tmp_path_factory.mktemp("machine"), settings, runtime="auto", variables=QUICK)
-    machine.start()
-    try:
+    folder = tmp_path_factory.mktemp("machine")
+    with Machine(folder, settings, runtime="auto", variables=QUICK) as machine:
         done = machine.orchestrate("deploy", timeout=900)
         assert "localhost:9/not/to/be/had:1 cannot be pulled" in done.stdout + done.stderr
         until(lambda: _healthy(machine) >= 2, 120, "two healthy targets")
         with urllib.request.urlopen(machine.url, timeout=20) as page:
             assert page.status == 200
         assert not _containers(machine, "--all")
-    finally:
-        machine.stop()

@@ -182,7 +182,7 @@ def test_what_a_cut_run_had_not_finished_making_is_kept_where_a_second_one_could
     assert any("keeps aws_security_group.this" in line for line in said.lines)
     groups = ec2.describe_security_groups(Filters=[{"Name": "group-name", "Values": [site.config.prefix]}])
     assert [each["GroupId"] for each in groups["SecurityGroups"]] == [identifier]
-    (rule,) = (each for each in groups["SecurityGroups"][0]["IpPermissionsEgress"])
+    (rule,) = groups["SecurityGroups"][0]["IpPermissionsEgress"]
     assert rule["FromPort"] == 443, "what Terraform made stays, what AWS had given is gone"
 
 
