@@ -11,10 +11,10 @@ import typer
 
 from orchestrator import cli_releases, view
 from orchestrator.config import CHECKOUT, Config
-from orchestrator.errors import LeftOver, Refused
+from orchestrator.errors import Interrupted, LeftOver, Refused
 from orchestrator.runner import Runner
 from orchestrator.site import Outcome
-from orchestrator.terminal import Env, Json, Refresh, Root, Sets, Terminal, Yes, confirm, run
+from orchestrator.terminal import Env, Json, Refresh, Root, Sets, Terminal, Yes, confirm, end_now, run
 
 app = typer.Typer(
     name="orchestrator",
@@ -250,4 +250,9 @@ def _next(config: Config) -> str:
 
 def main() -> None:
     """The program's entry."""
-    app()
+    try:
+        app()
+    except SystemExit as end:
+        if end.code == Interrupted.exit_code:
+            end_now(Interrupted.exit_code)
+        raise

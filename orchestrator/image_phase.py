@@ -81,7 +81,9 @@ class ImageWork:
                 config.get("pipeline", "build_image"),
                 config.get("pipeline", "build_compute_type"),
             )
-            return codebuild.build(site.aws, place, config.root, source, url, lambda line: site.say(f"build: {line}"))
+            return codebuild.build(
+                site.aws, place, config.root, source, url, lambda line: site.say(f"build: {line}"), site.cancel
+            )
         instead = image.instead_of_docker(config.get("image", "builder"), config.endpoint_url)
         with explained("ecr:GetAuthorizationToken"):
             ecr = site.aws.client("ecr")

@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -33,6 +33,8 @@ class Event:
 
 
 Watch = Callable[[Event], None]
+# Seconds that an interrupted run gives its AWS calls under way; Terraform has all the time that its state needs.
+LAST_WORDS = 0.7
 
 
 class Runner:
@@ -49,7 +51,7 @@ class Runner:
         self._prepared: dict[str, Future[None]] = {}
         self._under_way = threading.Event()
         self._answered: set[str] = set()
-        self._interrupted = threading.Event()
+        self._quiet_since = 0.0
 
     def deploy(self, *, refresh: bool = False, yes: bool = False) -> list[Outcome]:
         """Every phase; the outcomes in the table's order."""
@@ -79,8 +81,8 @@ class Runner:
 
     def plan(self, chosen: Iterable[str] | None = None) -> list[Outcome]:
         """What a deploy would change, without changing anything; a phase whose needs are not applied says so."""
+        wanted = [phases.find(name).name for name in chosen or phases.names()]
         self.survey(create=False)
-        wanted = list(chosen or phases.names())
         if not self.site.bucket.exists():
             return [Outcome(name, "planned", "everything: nothing is applied yet") for name in wanted]
         return self._run(wanted, self._plan, "plan")
@@ -128,10 +130,9 @@ class Runner:
             raise NotApplied(self._first_missing(name), needed_by, self.config.name)
         return answer
 
-    def interrupt(self) -> None:
-        """Ctrl-C: nothing new is begun, what runs saves its state."""
-        self._interrupted.set()
-        self.site.interrupt()
+    def interrupt(self) -> list[str]:
+        """Ctrl-C: nothing new is begun, every wait ends; the stacks whose Terraform saves its state now."""
+        return self.site.interrupt()
 
     @contextmanager
     def _locked(self, verb: str) -> Iterator[None]:
@@ -143,8 +144,21 @@ class Runner:
             yield
         finally:
             self._under_way.set()
-            self._inits.shutdown(wait=True, cancel_futures=True)
-            self.site.bucket.release()
+            self._inits.shutdown(wait=not self.site.cancel.requested, cancel_futures=True)
+            self._release_lock()
+
+    def _release_lock(self) -> None:
+        """An AWS that does not answer keeps nobody who pressed Ctrl-C: the next run takes a dead run's lock over."""
+        if not self.site.cancel.requested:
+            return self.site.bucket.release()
+
+        def release() -> None:
+            with suppress(DeployError):
+                self.site.bucket.release()
+
+        releasing = threading.Thread(target=release, daemon=True)
+        releasing.start()
+        releasing.join(LAST_WORDS)
 
     def _first_missing(self, name: str) -> str:
         """The phase to run first: the deepest need that was never applied."""
@@ -180,7 +194,8 @@ class Runner:
                 self._prepared[name] = self._inits.submit(self._prepare_ahead, phase)
 
     def _prepare_ahead(self, phase: Phase) -> None:
-        self._under_way.wait()
+        while not self._under_way.wait(0.2):
+            self.site.cancel.wait(0, f"phase '{phase.name}' was not begun")
         with self._turns.take(urgency=-1):
             phase.work.prepare(self.site)
 
@@ -195,9 +210,10 @@ class Runner:
         passed: set[str] = set()
         for name in chosen:
             self._watch(Event(name, "waiting"))
-        with ThreadPoolExecutor(max_workers=len(chosen), thread_name_prefix="phase") as pool:
-            running: dict[Future[Outcome], str] = {}
-            while True:
+        running: dict[Future[Outcome], str] = {}
+        pool = ThreadPoolExecutor(max_workers=len(chosen), thread_name_prefix="phase")
+        try:
+            while not self._gives_up():
                 new = self._answered.intersection(chosen) - passed
                 passed |= new
                 order.done(*new)
@@ -205,7 +221,7 @@ class Runner:
                     running[pool.submit(self._one, phases.find(name), job)] = name
                 if not running:
                     break
-                done, _ = wait(running, return_when=FIRST_COMPLETED, timeout=0.2)
+                done, _ = wait(running, return_when=FIRST_COMPLETED, timeout=0.1)
                 for future in done:
                     name = running.pop(future)
                     try:
@@ -213,18 +229,29 @@ class Runner:
                         self._answered.add(name)
                     except DeployError as error:
                         failures[name] = error
+        finally:
+            pool.shutdown(wait=not self.site.cancel.requested)
+        for name in running.values():
+            failures[name] = Interrupted("its call of AWS or of a tool was not waited for")
         self._report(chosen, outcomes, failures, verb)
         return [outcomes[name] for name in chosen]
 
+    def _gives_up(self) -> bool:
+        """Whether the run was interrupted, no Terraform saves a state any more, and the rest has had its last words."""
+        now = time.monotonic()
+        if not self.site.cancel.requested or self.site.saving():
+            self._quiet_since = now
+        return now - self._quiet_since > LAST_WORDS
+
     def _one(self, phase: Phase, job: Callable[[Phase, Listener], Outcome]) -> Outcome:
         began = time.monotonic()
-        if self._interrupted.is_set():
-            raise Interrupted(f"phase '{phase.name}' was not begun")
+        self.site.cancel.wait(0, f"phase '{phase.name}' was not begun")
         self._watch(Event(phase.name, "running"))
         try:
             outcome = job(phase, lambda progress: self._watch(Event(phase.name, "running", progress)))
         except DeployError as error:
-            self._watch(Event(phase.name, "failed", note=error.what.splitlines()[0], seconds=time.monotonic() - began))
+            state = "stopped" if isinstance(error, Interrupted) else "failed"
+            self._watch(Event(phase.name, state, note=error.what.splitlines()[0], seconds=time.monotonic() - began))
             raise
         finally:
             self._under_way.set()
@@ -240,9 +267,10 @@ class Runner:
                 self._watch(Event(name, "blocked", note="waits for what failed"))
         stands = tuple(name for name in chosen if (name in outcomes) is not (verb == "destroy"))
         command = self.config.command(verb)
-        if self._interrupted.is_set() and len(outcomes) < len(chosen):
+        if self.site.cancel.requested and len(outcomes) < len(chosen):
+            cut = "".join(f"\n  {name}: {error.what}" for name, error in failures.items())
             raise Interrupted(
-                f"stopped; state saved and locks released; what stands: {', '.join(stands) or 'nothing new'}",
+                f"stopped; what Terraform made is saved; what stands: {', '.join(stands) or 'nothing new'}{cut}",
                 f"go on with: {command}",
             )
         if len(chosen) == 1 and failures:

@@ -14,6 +14,7 @@ from orchestrator.errors import Refused
 from orchestrator.tools import ports
 from orchestrator.tools.aws import Aws
 from orchestrator.tools.bucket import Bucket, State
+from orchestrator.tools.cancel import Cancel
 from orchestrator.tools.terraform import Terraform
 from orchestrator.tools.terraform_events import Change
 
@@ -43,11 +44,12 @@ class Outcome:
 
 
 class Site:
-    """``say`` gets a line that the user should see whatever else is shown."""
+    """``say`` gets a line that the user should see whatever else is shown; every wait asks ``cancel``."""
 
     def __init__(self, config: Config, say: Say) -> None:
         self.config = config
         self.say = say
+        self.cancel = Cancel()
         self.aws = Aws(config)
         self.bucket = Bucket(self.aws)
         self.records: dict[str, dict[str, Any] | None] = {}
@@ -58,11 +60,21 @@ class Site:
     def terraform(self) -> Terraform:
         return Terraform(self.aws, self.bucket.name)
 
-    def interrupt(self) -> None:
-        """Interrupts what runs. It is called from a signal handler: nothing may be made that is not there yet."""
+    def interrupt(self) -> list[str]:
+        """Ends every wait, and interrupts what runs; the stacks whose Terraform saves its state now.
+
+        It is called from a signal handler: nothing may be made that is not there yet.
+        """
+        self.cancel.request()
         terraform = self.__dict__.get("terraform")
         if terraform is not None:
             terraform.interrupt()
+        return self.saving()
+
+    def saving(self) -> list[str]:
+        """The stacks whose Terraform is at work."""
+        terraform = self.__dict__.get("terraform")
+        return terraform.at_work() if terraform is not None else []
 
     def survey(self, phases: list[str], stacks: list[str]) -> None:
         """Fetches every record and state at the same time: a no-op deploy is little more than this."""

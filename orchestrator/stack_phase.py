@@ -96,24 +96,26 @@ class StackWork:
         began = time.monotonic()
         stack = site.terraform.stack(self.name)
         cut = _was_cut(site.record(self.name))
-        recovery.release_stale_lock(site.bucket, site.terraform, stack, site.say)
+        recovery.release_stale_lock(site.bucket, site.terraform, stack, site.say, site.cancel)
         recovery.push_errored_state(site.terraform, stack, site.say, ours=cut)
         site.terraform.set_variables(stack, self._inputs(site, needs))
         # Before any release, this is what serves: the one that a rollback of the first release goes back to.
         kept = {key: site.record(self.name)[key] for key in ("first",) if key in site.record(self.name)}
         site.put_record(self.name, {**kept, "status": "applying", "since": _now()})
+        saved = False
         try:
             reader = self._apply(site, stack, listener, cut=cut, yes=yes)
             state = site.refetch(self.name)
+            saved = True
             answered()
             if self.service and state and state.output:
-                service.wait(site.aws, state.output, needs["network"], listener)
+                service.wait(site.aws, state.output, needs["network"], listener, site.cancel)
                 kept = kept or {"first": service.live_revision(site.aws, state.output)}
         except DeployError as error:
             recovery.push_errored_state(site.terraform, stack, site.say, ours=True)
             status = "refused" if isinstance(error, Refused) else "failed"
             # What a cut run made is still unsaved, and so may be what an interrupted Terraform was creating.
-            cut = cut or isinstance(error, Interrupted)
+            cut = (cut or isinstance(error, Interrupted)) and not saved
             record = {**kept, "status": status, "since": _now(), "error": str(error)[:2000], "cut": cut}
             site.put_record(self.name, record)
             raise
@@ -151,6 +153,7 @@ class StackWork:
         began = time.monotonic()
         stack = site.terraform.stack(self.name)
         self.prepare(site)
+        recovery.release_stale_lock(site.bucket, site.terraform, stack, site.say, site.cancel, patience=0)
         site.terraform.set_variables(stack, self._inputs(site, needs))
         reader = site.terraform.plan(stack, listener, keep=False)
         result = "planned" if reader.code == 2 else "unchanged"
@@ -163,7 +166,7 @@ class StackWork:
             return Outcome(self.name, "skipped", "there is nothing")
         stack = site.terraform.stack(self.name)
         self.prepare(site)
-        recovery.release_stale_lock(site.bucket, site.terraform, stack, site.say)
+        recovery.release_stale_lock(site.bucket, site.terraform, stack, site.say, site.cancel)
         recovery.push_errored_state(site.terraform, stack, site.say, ours=True)
         site.terraform.set_variables(stack, self._inputs(site, needs))
         if _was_cut(site.record(self.name)):

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 from rich.console import Console
@@ -63,13 +64,28 @@ class Terminal:
         if self.as_json:
             sys.stdout.write(json.dumps(value, indent=2, default=str) + "\n")
 
+    def _leave(self, what_goes_on: str) -> NoReturn:
+        """Ends the program where it stands; the guard beside Terraform sees to what it was doing."""
+        if self._live is not None:
+            self._live.stop()
+        self.say("; ".join(filter(None, ("left at once", what_goes_on, "go on with the same command"))))
+        end_now(Interrupted.exit_code)
+
     @contextmanager
     def board(self, runner: Runner) -> Iterator[None]:
         """Shows the phases live on a terminal; Ctrl-C stops Terraform gracefully instead of us."""
 
         def interrupt(*_: object) -> None:
-            self.say("interrupted: waits for Terraform to save its state")
-            runner.interrupt()
+            again = runner.site.cancel.requested
+            saving = ", ".join(runner.interrupt())
+            if again:
+                self._leave(
+                    f"Terraform goes on saving the state of {saving}: the next run waits for it" if saving else ""
+                )
+            more = (
+                f"; waits for Terraform to save the state of {saving} (Ctrl-C again: without waiting)" if saving else ""
+            )
+            self.say(f"interrupted: nothing more is begun{more}")
 
         before = signal.signal(signal.SIGINT, interrupt)
         try:
@@ -93,7 +109,7 @@ def errors(terminal: Terminal) -> Iterator[None]:
         terminal.result({"error": error.what, "remedy": error.remedy, "exit_code": error.exit_code})
         raise typer.Exit(error.exit_code) from None
     except KeyboardInterrupt:
-        terminal.say("interrupted")
+        terminal.say("interrupted; what AWS has begun goes on by itself")
         raise typer.Exit(Interrupted.exit_code) from None
 
 
@@ -102,6 +118,13 @@ def run(env: str, sets: list[str] | None, root: Path, as_json: bool, job: Callab
     with errors(terminal):
         config = configuration.load(env, root.resolve(), sets or ())
         job(Runner(config, terminal.watch, terminal.say), terminal)
+
+
+def end_now(code: int) -> NoReturn:
+    """Ends the program without joining its threads: one may hang in a call of AWS for a minute."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 def confirm(question: str) -> None:

@@ -16,7 +16,7 @@ from orchestrator.site import Outcome
 
 STYLES = {
     "waiting": "dim", "running": "cyan", "applied": "green", "unchanged": "green", "skipped": "green",
-    "destroyed": "green", "planned": "yellow", "failed": "bold red", "blocked": "yellow",
+    "destroyed": "green", "planned": "yellow", "failed": "bold red", "blocked": "yellow", "stopped": "yellow",
 }  # fmt: skip
 # Plain output tells of a running phase this often.
 PLAIN_EVERY = 10.0

@@ -6,7 +6,6 @@ The project is the stack ecr's (terraform/modules/image_build), because an image
 from __future__ import annotations
 
 import hashlib
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from typing import Any
 from orchestrator.errors import BadDocument, ImageFailed
 from orchestrator.tools import archive, image
 from orchestrator.tools.aws import Aws, code, explained
+from orchestrator.tools.cancel import Cancel
 from orchestrator.tools.registry import Registry, access
 
 FOLDER = "sources"  # in the state bucket; the build's role may read nothing else of it
@@ -29,7 +29,9 @@ class Place:
     compute_type: str
 
 
-def build(aws: Aws, place: Place, root: Path, source: image.Source, repository_url: str, say: image.Say) -> image.Built:
+def build(
+    aws: Aws, place: Place, root: Path, source: image.Source, repository_url: str, say: image.Say, cancel: Cancel
+) -> image.Built:
     """Builds what git tracks in ``root``, unless the registry has an image of the same source already."""
     with explained("ecr:GetAuthorizationToken"):
         registry = Registry(access(aws.client("ecr")), repository_url.partition("/")[2])
@@ -43,7 +45,7 @@ def build(aws: Aws, place: Place, root: Path, source: image.Source, repository_u
         running = _running(client, place, location)
         started = running or client.start_build(**_request(place, root, source, location, repository_url))["build"]
     say(f"{'follows' if running else 'started'} build {started['id']}")
-    _follow(aws, started["id"], say)
+    _follow(aws, started["id"], say, cancel)
     found = _pushed(registry, source, repository_url, pushed=True)
     if not found:
         raise ImageFailed(f"build {started['id']} ended well, but its image is not in the registry", "try again")
@@ -111,7 +113,7 @@ def _request(
     }
 
 
-def _follow(aws: Aws, identifier: str, say: image.Say, pause: float = 2.0) -> None:
+def _follow(aws: Aws, identifier: str, say: image.Say, cancel: Cancel, pause: float = 2.0) -> None:
     """Says every line of the build's log as it comes; raises ImageFailed when the build does not succeed."""
     client, log = aws.client("codebuild"), _Log(aws)
     while True:
@@ -121,7 +123,7 @@ def _follow(aws: Aws, identifier: str, say: image.Say, pause: float = 2.0) -> No
             say(line)
         if found["buildComplete"]:
             break
-        time.sleep(pause)
+        cancel.wait(pause, f"build {identifier} goes on by itself; the same command follows it")
     if found["buildStatus"] != "SUCCEEDED":
         failed = [phase for phase in found["phases"] if phase.get("phaseStatus", "SUCCEEDED") != "SUCCEEDED"]
         why = [context.get("message", "") for phase in failed for context in phase.get("contexts", [])]

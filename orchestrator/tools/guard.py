@@ -43,7 +43,9 @@ def main(log: str, command: list[str]) -> int:
         selector.register(0, selectors.EVENT_READ)
         selector.register(output, selectors.EVENT_READ)
         while True:
-            ready = {key.fd for key, _ in selector.select()}
+            ready = {key.fd for key, _ in selector.select(timeout=0.5)}
+            if not ready and child.poll() is not None:
+                break  # what it left behind holds its output open
             if 0 in ready and not os.read(0, 1):
                 selector.unregister(0)
                 interrupt()
@@ -55,7 +57,15 @@ def main(log: str, command: list[str]) -> int:
                 with contextlib.suppress(OSError):
                     os.write(1, chunk)
     code = child.wait()
+    if code < 0:
+        _end_what_it_left()
     return 128 - code if code < 0 else code
+
+
+def _end_what_it_left() -> None:
+    """Ends the guard's process group but for the guard: a killed Terraform leaves provider plugins, which never end."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    os.killpg(0, signal.SIGTERM)
 
 
 if __name__ == "__main__":

@@ -112,6 +112,15 @@ def started(pid: int) -> str:
     return answer.out.strip()
 
 
+def program(pid: int) -> str:
+    """The name of the program that process ``pid`` runs (Linux; else empty)."""
+    try:
+        first = (Path("/proc") / str(pid) / "cmdline").read_bytes().partition(b"\0")[0]
+    except OSError:
+        return ""
+    return Path(os.fsdecode(first)).name
+
+
 def at_work_in(folder: Path, word: str) -> list[int]:
     """The processes whose working folder is ``folder`` and whose command line names ``word`` (Linux; else none)."""
     found = []

@@ -11,7 +11,8 @@ from orchestrator.errors import Locked, TerraformFailed
 from orchestrator.tools import adoption
 from orchestrator.tools.aws import Aws
 from orchestrator.tools.bucket import Bucket
-from orchestrator.tools.terraform import Stack, Terraform, still_running
+from orchestrator.tools.cancel import Cancel
+from orchestrator.tools.terraform import Stack, Terraform, end_orphaned_plugins, left_at_work
 from orchestrator.tools.terraform_events import Listener, Reader, silent
 
 Say = Callable[[str], None]
@@ -20,11 +21,12 @@ PATIENCE = 180.0  # seconds
 
 
 def release_stale_lock(
-    bucket: Bucket, terraform: Terraform, stack: Stack, say: Say, patience: float = PATIENCE
+    bucket: Bucket, terraform: Terraform, stack: Stack, say: Say, cancel: Cancel, patience: float = PATIENCE
 ) -> bool:
     """Releases the stack's Terraform lock when its holder was on this host and is gone; whether there was one.
 
-    A Terraform of a dead run that is still at work (it was interrupted and saves its state) is waited for.
+    A Terraform of a dead run that is still at work (it was interrupted and saves its state) is waited for. One that was
+    killed leaves its provider plugins, which would go on changing what the next Terraform looks at: they are ended.
     """
     deadline = time.monotonic() + patience
     told = False
@@ -35,18 +37,22 @@ def release_stale_lock(
                 f"the state of stack '{stack.name}' is locked by {who} since {since} ({lock.get('Operation')})",
                 f"wait for it; if it is gone: terraform -chdir={stack.folder} force-unlock {lock.get('ID')}",
             )
-        if not still_running(stack):
+        working = left_at_work(stack)
+        if not working:
+            if ended := end_orphaned_plugins(stack):
+                say(f"{stack.name}: ended {ended} provider plugin(s) that a killed Terraform had left")
             terraform.force_unlock(stack, str(lock.get("ID")))
             say(f"{stack.name}: released Terraform's lock of a run that is gone ({who}, since {since})")
             return True
         if time.monotonic() > deadline:
             raise Locked(
-                f"a Terraform on this machine still works on stack '{stack.name}' since {since}", "wait for it"
+                f"a Terraform on this machine still works on stack '{stack.name}' since {since}",
+                f"wait for it, or end it: kill -INT {' '.join(map(str, working))}",
             )
         if not told:
             say(f"{stack.name}: waits for the Terraform of the run before, which saves its state")
             told = True
-        time.sleep(0.5)
+        cancel.wait(0.5, f"the Terraform of the run before goes on saving the state of stack '{stack.name}'")
     return told
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from orchestrator.errors import ServiceUnsteady
 from orchestrator.tools.aws import Aws, explained
+from orchestrator.tools.cancel import Cancel
 from orchestrator.tools.terraform_events import Listener, Progress
 
 Answer = Mapping[str, Any]
@@ -20,7 +21,9 @@ PAUSE = 1.0
 HOPELESS = 6
 
 
-def wait(aws: Aws, ecs: Answer, network: Answer, listener: Listener, patience: float = PATIENCE) -> None:
+def wait(
+    aws: Aws, ecs: Answer, network: Answer, listener: Listener, cancel: Cancel, patience: float = PATIENCE
+) -> None:
     """Ends when the primary task set is steady, all its tasks run and production has as many healthy targets."""
     deadline = time.monotonic() + patience
     with explained("waiting for the service"):
@@ -36,7 +39,9 @@ def wait(aws: Aws, ecs: Answer, network: Answer, listener: Listener, patience: f
                     + "".join(f"\n  a task stopped: {reason}" for reason in dict.fromkeys(stopped[:3])),
                     "see what the tasks say: python -m orchestrator logs",
                 )
-            time.sleep(PAUSE)
+            cancel.wait(
+                PAUSE, f"the service goes on starting by itself: {running} of {desired} tasks run, {healthy} healthy"
+            )
 
 
 def live_revision(aws: Aws, ecs: Answer) -> str:

@@ -9,8 +9,10 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import signal
 import threading
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -20,6 +22,9 @@ from orchestrator.errors import Diagnostic, Interrupted, Locked, TerraformFailed
 from orchestrator.tools import process, terraform_program
 from orchestrator.tools.aws import Aws
 from orchestrator.tools.terraform_events import Listener, Reader, silent
+
+# https://developer.hashicorp.com/terraform/plugin/best-practices/naming: terraform-provider-<name>, with its version.
+PLUGIN = "terraform-provider-"
 
 
 @dataclass(frozen=True)
@@ -110,9 +115,10 @@ class Terraform:
     def __init__(self, aws: Aws, bucket: str) -> None:
         self._aws = aws
         self._bucket = bucket
-        self._running: set[process.Guarded] = set()
+        self._running: dict[process.Guarded, str] = {}
         self._interrupted = False
-        self._lock = threading.Lock()
+        # A signal handler takes it, perhaps in the middle of its own thread's turn.
+        self._lock = threading.RLock()
         # Terraform's plugin cache is not safe for two inits at a time; with a mirror there is no cache.
         self._cache_lock = threading.Lock()
 
@@ -199,6 +205,11 @@ class Terraform:
         for guarded in running:
             guarded.interrupt()
 
+    def at_work(self) -> list[str]:
+        """The stacks whose Terraform runs, or saves its state, now."""
+        with self._lock:
+            return sorted(self._running.values())
+
     def _run(
         self,
         stack: Stack,
@@ -214,7 +225,7 @@ class Terraform:
             code = guarded.lines(reader.feed)
         finally:
             with self._lock:
-                self._running.discard(guarded)
+                self._running.pop(guarded)
         if self._interrupted and code not in good:
             raise Interrupted(f"terraform {arguments[0]} of stack '{stack.name}' was interrupted; its state is saved")
         reader.code = code
@@ -240,20 +251,41 @@ class Terraform:
             if self._interrupted:
                 raise Interrupted(f"stack '{stack.name}' was not begun")
             guarded = process.Guarded(command, cwd=stack.folder, env=env, log=stack.log)
-            self._running.add(guarded)
+            self._running[guarded] = stack.name
         (stack.scratch / "terraform.pid").write_text(
             json.dumps({"pid": guarded.pid, "started": process.started(guarded.pid)}), encoding="utf-8"
         )
         return guarded
 
 
-def still_running(stack: Stack) -> bool:
-    """Whether a Terraform of an earlier run is still at work on this stack."""
+def left_at_work(stack: Stack) -> list[int]:
+    """The Terraforms of earlier runs that are still at work on this stack, and the guards beside them.
+
+    A provider plugin alone does not count: when Terraform was killed (an OOM kill, say) it stays behind for ever, and
+    what it does can be saved by nobody.
+    """
     try:
         who = json.loads((stack.scratch / "terraform.pid").read_text(encoding="utf-8"))
     except (OSError, json.JSONDecodeError):
         who = {}
-    return process.lives(who) or bool(process.at_work_in(stack.folder, "terraform"))
+    working = {pid for pid in process.at_work_in(stack.folder, "terraform") if not _is_plugin(pid)}
+    return sorted(working | ({int(who["pid"])} if process.lives(who) else set()))
+
+
+def end_orphaned_plugins(stack: Stack) -> int:
+    """Ends the provider plugins that a killed Terraform has left on this stack; how many there were.
+
+    Only for a stack on which no Terraform is ``left_at_work``: a living one's plugins are its children.
+    """
+    plugins = [pid for pid in process.at_work_in(stack.folder, PLUGIN) if _is_plugin(pid)]
+    for pid in plugins:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    return len(plugins)
+
+
+def _is_plugin(pid: int) -> bool:
+    return PLUGIN in process.program(pid)
 
 
 def _refuse_locked(stack: Stack, reader: Reader) -> None:
@@ -277,7 +309,9 @@ def _stamp(stack: Stack, backend: Mapping[str, str], config: str, version: str) 
 
 
 def _from_text(lines: list[str], code: int) -> tuple[Diagnostic, ...]:
-    """The errors of a command that has no ``-json``: its text from the first ``Error:`` on."""
+    """The errors of a command that has no ``-json``: its text from the first ``Error:`` on; or what ended it."""
+    if code == 128 + signal.SIGKILL:
+        return (Diagnostic("Terraform was killed (signal 9); the kernel does that when memory runs out"),)
     text = [line.lstrip("│╷╵ ").rstrip() for line in lines if line.strip("│╷╵ ")]
     start = next((index for index, line in enumerate(text) if line.startswith("Error:")), max(0, len(text) - 5))
     if not text:

@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from orchestrator.errors import BadDocument, ImageFailed, Refused
+from orchestrator.errors import BadDocument, ImageFailed, Interrupted, Refused
 from orchestrator.tools import archive, codebuild, image
+from orchestrator.tools.cancel import Cancel
 
 PLACE = codebuild.Place("chatbot-image", "bucket", "aws/codebuild/standard:7.0", "BUILD_GENERAL1_SMALL")
 
@@ -79,14 +80,14 @@ def test_a_folder_without_git_is_refused(tmp_path: Path) -> None:
 def test_the_log_is_told_once_line_by_line_from_before_it_exists(root: Path) -> None:
     said: list[str] = []
     aws = FakeAws(*[build("IN_PROGRESS", complete=False)] * 3, build("SUCCEEDED", complete=True))
-    codebuild._follow(aws, "chatbot-image:1", said.append, pause=0)  # type: ignore[arg-type]
+    codebuild._follow(aws, "chatbot-image:1", said.append, Cancel(), pause=0)  # type: ignore[arg-type]
     assert said == ["Step 1", "no space left"]
 
 
 def test_a_failed_build_says_where_why_and_what_it_said_last() -> None:
     aws = FakeAws(build("IN_PROGRESS", complete=False), build("FAILED", complete=True))
     with pytest.raises(ImageFailed) as failed:
-        codebuild._follow(aws, "chatbot-image:1", lambda _: None, pause=0)  # type: ignore[arg-type]
+        codebuild._follow(aws, "chatbot-image:1", lambda _: None, Cancel(), pause=0)  # type: ignore[arg-type]
     for part in ("ended FAILED in BUILD", "exit status 1", "no space left", "https://console/1"):
         assert part in str(failed.value)
 
@@ -109,3 +110,11 @@ def test_the_request_carries_the_settings_and_the_platforms_machine(root: Path) 
     assert (variables["IMAGE_REVISION"], variables["IMAGE_CREATED"]) == ("abc", "2026-01-02T03:04:05Z")
     with pytest.raises(BadDocument, match="lies outside"):
         codebuild._request(PLACE, root / "app", source, "bucket/sources/1.zip", "host/chatbot")
+
+
+def test_ctrl_c_leaves_the_build_to_itself_and_says_so() -> None:
+    cancel = Cancel()
+    cancel.request()
+    aws = FakeAws(build("IN_PROGRESS", complete=False))
+    with pytest.raises(Interrupted, match="build chatbot-image:1 goes on by itself; the same command follows it"):
+        codebuild._follow(aws, "chatbot-image:1", lambda _: None, cancel, pause=60)  # type: ignore[arg-type]

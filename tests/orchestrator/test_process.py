@@ -118,3 +118,23 @@ def test_a_program_that_is_not_there_is_an_answer(tmp_path: Path) -> None:
     assert process.run(["no-such-program"]).code == 127
     assert process.run(["sleep", "5"], timeout=0.1).code == 124
     assert threading.active_count() < 20
+
+
+# Terraform with its provider plugin: killed, it leaves one that ends of itself by no means.
+PLUGGED = """
+import os, signal, subprocess, sys
+plugin = subprocess.Popen([sys.executable, "-c", "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN); signal.pause()"])
+print(plugin.pid, flush=True)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_what_a_killed_command_leaves_is_ended_by_its_guard(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", PLUGGED]
+    guarded = process.Guarded(command, cwd=tmp_path, env=dict(os.environ), log=tmp_path / "log")
+    lines: list[str] = []
+    assert guarded.lines(lines.append) == 128 + signal.SIGKILL
+    deadline = time.monotonic() + 10
+    while process.started(int(lines[0])) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert process.started(int(lines[0])) == ""

@@ -234,3 +234,57 @@ def test_the_longest_way_to_the_end_plans_first(runner: Runner, works: Works, mo
     runner = Runner(runner.config, lambda event: None, print)
     runner.deploy()
     assert began[:3] == ["network", "artifacts", "ecr"]
+
+
+def _interrupted_after(runner: Runner, seconds: float) -> tuple[Interrupted, float]:
+    """How a deploy ends that is interrupted while its phases are at work, and how long after."""
+    pressed: list[float] = []
+
+    def press() -> None:
+        pressed.append(time.monotonic())
+        runner.interrupt()
+
+    threading.Timer(seconds, press).start()
+    with pytest.raises(Interrupted) as stopped:
+        runner.deploy()
+    return stopped.value, time.monotonic() - pressed[0]
+
+
+def test_an_interrupt_ends_a_phase_that_waits_and_says_what_goes_on(runner: Runner, works: Works) -> None:
+    works["network"].during = lambda: runner.site.cancel.wait(60, "the balancer goes on")
+    stopped, seconds = _interrupted_after(runner, 0.5)
+    assert seconds < 5
+    assert "network: the balancer goes on" in stopped.what
+
+
+def test_an_interrupt_does_not_wait_for_a_call_that_hangs(runner: Runner, works: Works) -> None:
+    hung = threading.Event()
+    works["network"].during = lambda: (hung.wait(60), None)[1]
+    stopped, seconds = _interrupted_after(runner, 0.5)
+    hung.set()
+    assert seconds < 5
+    assert "network: its call of AWS or of a tool was not waited for" in stopped.what
+
+
+def test_an_interrupt_waits_for_the_terraform_that_saves_its_state(
+    runner: Runner, works: Works, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ended = threading.Event()
+    threading.Timer(2.5, ended.set).start()
+    monkeypatch.setattr(runner.site, "saving", lambda: [] if ended.is_set() else ["network"])
+    works["network"].during = lambda: (ended.wait(60), None)[1]
+    stopped, _ = _interrupted_after(runner, 0.2)
+    assert ended.is_set()
+    assert "what stands: network" in stopped.what
+
+
+def test_an_interrupt_before_the_first_phase_ends_too(runner: Runner) -> None:
+    runner.interrupt()
+    with pytest.raises(Interrupted):
+        runner.deploy()
+
+
+def test_a_plan_of_an_unknown_phase_is_refused_before_anything_runs(runner: Runner, events: list[Event]) -> None:
+    with pytest.raises(Refused, match="nope"):
+        runner.plan(["nope"])
+    assert events == []

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from typing import Any
 
 import pytest
 
-from orchestrator.errors import ServiceUnsteady
+from orchestrator.errors import Interrupted, ServiceUnsteady
 from orchestrator.tools import service
+from orchestrator.tools.cancel import Cancel
 from orchestrator.tools.terraform_events import Progress
 
 ECS = {"cluster_name": "chatbot", "service_name": "chatbot", "task_family": "chatbot"}
@@ -70,20 +73,20 @@ def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_wait_ends_when_every_task_is_healthy_and_no_sooner() -> None:
     seen: list[Progress] = []
     fake = FakeService((0, 0, False), (2, 0, False), (2, 1, True), (2, 2, False), (2, 2, True))
-    service.wait(fake, ECS, NETWORK, seen.append)  # type: ignore[arg-type]
+    service.wait(fake, ECS, NETWORK, seen.append, Cancel())  # type: ignore[arg-type]
     assert [progress.done for progress in seen] == [0, 0, 1, 2, 2]
 
 
 def test_tasks_that_keep_stopping_end_the_wait_with_their_reason() -> None:
     fake = FakeService((0, 0, False), stopped=service.HOPELESS)
     with pytest.raises(ServiceUnsteady, match=r"Essential container exited \(exit code 3\)") as failed:
-        service.wait(fake, ECS, NETWORK, lambda _: None)  # type: ignore[arg-type]
+        service.wait(fake, ECS, NETWORK, lambda _: None, Cancel())  # type: ignore[arg-type]
     assert "logs" in failed.value.remedy
 
 
 def test_patience_ends() -> None:
     with pytest.raises(ServiceUnsteady, match="1 of 2 tasks run, 1 healthy"):
-        service.wait(FakeService((1, 1, False)), ECS, NETWORK, lambda _: None, patience=0)  # type: ignore[arg-type]
+        service.wait(FakeService((1, 1, False)), ECS, NETWORK, lambda _: None, Cancel(), patience=0)  # type: ignore[arg-type]
 
 
 def test_only_the_familys_own_revisions_are_deregistered() -> None:
@@ -91,3 +94,13 @@ def test_only_the_familys_own_revisions_are_deregistered() -> None:
     fake.revisions = [f"arn:aws:ecs:x:1:task-definition/{name}" for name in ("chatbot:1", "chatbot:2", "chatbot-two:1")]
     assert service.deregister(fake, "chatbot") == 2  # type: ignore[arg-type]
     assert [arn.rpartition("/")[2] for arn in fake.deregistered] == ["chatbot:1", "chatbot:2"]
+
+
+def test_ctrl_c_ends_the_wait_at_once_and_says_that_the_service_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(service, "PAUSE", 60)
+    cancel = Cancel()
+    threading.Timer(0.2, cancel.request).start()
+    began = time.monotonic()
+    with pytest.raises(Interrupted, match="goes on starting by itself: 0 of 2 tasks run"):
+        service.wait(FakeService((0, 0, False)), ECS, NETWORK, lambda _: None, cancel)  # type: ignore[arg-type]
+    assert time.monotonic() - began < 10

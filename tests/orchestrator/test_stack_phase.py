@@ -314,6 +314,45 @@ def test_a_killed_orchestrator_leaves_a_saved_state_and_the_next_run_goes_on(
     assert work.stale(site, {}) == ""
 
 
+@pytest.mark.usefixtures("repository")
+def test_a_killed_terraform_leaves_nothing_that_the_next_run_waits_for(
+    work: StackWork, site: Site, folder: Path
+) -> None:
+    (folder / "slow").touch()
+    command = [sys.executable, "-m", "orchestrator", "phase", "ecr", "--root", str(site.config.root)]
+    command += ["--set", f"environment.name={site.config.prefix}"]
+    with subprocess.Popen(
+        command, cwd=CHECKOUT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as running:
+        log = site.terraform.stack("ecr").log
+        _until(lambda: log.is_file() and "terraform_data.slow: Provisioning" in log.read_text())
+        terraform = [pid for pid in process.at_work_in(folder, "terraform") if process.program(pid) == "terraform"]
+        plugins = process.at_work_in(folder, "terraform-provider-")
+        assert len(terraform) == 1 and plugins
+        os.kill(terraform[0], signal.SIGKILL)  # as an OOM kill does
+        said, _ = running.communicate(timeout=60)
+    assert running.returncode == 1 and "Terraform was killed (signal 9)" in said
+    assert not [pid for pid in plugins if process.started(pid)], "its guard ends what it left"
+    (folder / "slow").unlink()
+    done = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert _managed(site) == ["quick", "slow", "this"]
+
+
+def test_a_plugin_that_a_killed_terraform_left_is_ended_and_not_waited_for(
+    work: StackWork, site: Site, folder: Path, said: Said, tmp_path: Path
+) -> None:
+    _apply(work, site)
+    _leave_lock(site, f"root@{process.identity()['host']}")
+    plugin = tmp_path / "terraform-provider-aws_v5.100.0_x5"
+    shutil.copy(shutil.which("sleep") or "", plugin)
+    with subprocess.Popen([plugin, "600"], cwd=folder) as left:
+        assert work.plan(site, {}, silent).result == "unchanged"
+        assert left.wait(timeout=10) == -signal.SIGKILL
+    assert any("ended 1 provider plugin" in line for line in said.lines)
+    assert any("released Terraform's lock" in line for line in said.lines)
+
+
 def test_a_destroy_takes_it_all(work: StackWork, site: Site) -> None:
     _apply(work, site)
     assert work.destroy(site, {}, silent).result == "destroyed"
