@@ -79,13 +79,10 @@ class Terminal:
             again = runner.site.cancel.requested
             saving = ", ".join(runner.interrupt())
             if again:
-                self._leave(
-                    f"Terraform goes on saving the state of {saving}: the next run waits for it" if saving else ""
-                )
-            more = (
-                f"; waits for Terraform to save the state of {saving} (Ctrl-C again: without waiting)" if saving else ""
-            )
-            self.say(f"interrupted: nothing more is begun{more}")
+                goes_on = f"Terraform goes on saving the state of {saving}: the next run waits for it"
+                self._leave(goes_on if saving else "")
+            waits = f"; waits for Terraform to save the state of {saving} (Ctrl-C again: without waiting)"
+            self.say(f"interrupted: nothing more is begun{waits if saving else ''}")
 
         before = signal.signal(signal.SIGINT, interrupt)
         try:

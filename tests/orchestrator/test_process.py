@@ -123,7 +123,8 @@ def test_a_program_that_is_not_there_is_an_answer(tmp_path: Path) -> None:
 # Terraform with its provider plugin: killed, it leaves one that ends of itself by no means.
 PLUGGED = """
 import os, signal, subprocess, sys
-plugin = subprocess.Popen([sys.executable, "-c", "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN); signal.pause()"])
+stays = "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN); signal.pause()"
+plugin = subprocess.Popen([sys.executable, "-c", stays])
 print(plugin.pid, flush=True)
 os.kill(os.getpid(), signal.SIGKILL)
 """

@@ -236,31 +236,30 @@ def test_the_longest_way_to_the_end_plans_first(runner: Runner, works: Works, mo
     assert began[:3] == ["network", "artifacts", "ecr"]
 
 
-def _interrupted_after(runner: Runner, seconds: float) -> tuple[Interrupted, float]:
-    """How a deploy ends that is interrupted while its phases are at work, and how long after."""
+def _interrupted_in(runner: Runner, works: Works, phase: str, wait: Callable[[], object]) -> tuple[Interrupted, float]:
+    """How a deploy ends that is interrupted while ``phase`` does ``wait``, and how many seconds after."""
     pressed: list[float] = []
 
     def press() -> None:
         pressed.append(time.monotonic())
         runner.interrupt()
 
-    threading.Timer(seconds, press).start()
+    works[phase].during = lambda: (threading.Timer(0.1, press).start(), wait(), None)[-1]
     with pytest.raises(Interrupted) as stopped:
         runner.deploy()
     return stopped.value, time.monotonic() - pressed[0]
 
 
 def test_an_interrupt_ends_a_phase_that_waits_and_says_what_goes_on(runner: Runner, works: Works) -> None:
-    works["network"].during = lambda: runner.site.cancel.wait(60, "the balancer goes on")
-    stopped, seconds = _interrupted_after(runner, 0.5)
+    waits = lambda: runner.site.cancel.wait(60, "the balancer goes on")  # noqa: E731
+    stopped, seconds = _interrupted_in(runner, works, "network", waits)
     assert seconds < 5
     assert "network: the balancer goes on" in stopped.what
 
 
 def test_an_interrupt_does_not_wait_for_a_call_that_hangs(runner: Runner, works: Works) -> None:
     hung = threading.Event()
-    works["network"].during = lambda: (hung.wait(60), None)[1]
-    stopped, seconds = _interrupted_after(runner, 0.5)
+    stopped, seconds = _interrupted_in(runner, works, "network", lambda: hung.wait(60))
     hung.set()
     assert seconds < 5
     assert "network: its call of AWS or of a tool was not waited for" in stopped.what
@@ -269,12 +268,15 @@ def test_an_interrupt_does_not_wait_for_a_call_that_hangs(runner: Runner, works:
 def test_an_interrupt_waits_for_the_terraform_that_saves_its_state(
     runner: Runner, works: Works, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ended = threading.Event()
-    threading.Timer(2.5, ended.set).start()
-    monkeypatch.setattr(runner.site, "saving", lambda: [] if ended.is_set() else ["network"])
-    works["network"].during = lambda: (ended.wait(60), None)[1]
-    stopped, _ = _interrupted_after(runner, 0.2)
-    assert ended.is_set()
+    saved = threading.Event()
+    monkeypatch.setattr(runner.site, "saving", lambda: [] if saved.is_set() else ["network"])
+
+    def save() -> None:
+        time.sleep(2.5)
+        saved.set()
+
+    stopped, _ = _interrupted_in(runner, works, "network", save)
+    assert saved.is_set()
     assert "what stands: network" in stopped.what
 
 
