@@ -14,7 +14,7 @@ from orchestrator.config import CHECKOUT, Config
 from orchestrator.errors import Interrupted, LeftOver, Refused
 from orchestrator.runner import Runner
 from orchestrator.site import Outcome
-from orchestrator.terminal import Env, Json, Refresh, Root, Sets, Terminal, Yes, confirm, end_now, run
+from orchestrator.terminal import Env, Json, Refresh, Root, Sets, Terminal, Yes, confirm, end_now, run, speak_plainly
 
 app = typer.Typer(
     name="orchestrator",
@@ -250,6 +250,7 @@ def _next(config: Config) -> str:
 
 def main() -> None:
     """The program's entry."""
+    speak_plainly()
     try:
         app()
     except SystemExit as end:

@@ -131,5 +131,5 @@ def _is_there(site: Site, needs: Answers, digest: str) -> bool:
                     return False
                 raise
     except DeployError as error:
-        raise ImageFailed(str(error), "check the permissions of the credentials") from None
+        raise ImageFailed(error.what, error.remedy) from None
     return True

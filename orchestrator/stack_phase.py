@@ -85,6 +85,7 @@ class StackWork:
 
     def _hook_package(self, site: Site) -> dict[str, str]:
         stack = site.terraform.stack(self.name)
+        stack.make_scratch()
         target = stack.scratch / "hook.zip"
         digest = archive.pack(site.config.root / self.hook, target)
         # Relative, so that another checkout plans no change.

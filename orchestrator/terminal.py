@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import codecs
+import io
 import json
 import os
 import signal
 import sys
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +22,7 @@ from orchestrator import config as configuration
 from orchestrator import view
 from orchestrator.errors import DeployError, Interrupted, Refused
 from orchestrator.runner import Event, Runner
+from orchestrator.tools.process import make_private
 
 Env = Annotated[str, typer.Option("--env", "-e", help="Environment: environments/NAME.toml.")]
 Sets = Annotated[list[str] | None, typer.Option("--set", metavar="TABLE.KEY=VALUE", help="A setting; beats the file.")]
@@ -26,6 +30,7 @@ Root = Annotated[Path, typer.Option("--root", help="The checkout that is deploye
 Json = Annotated[bool, typer.Option("--json", help="Machine-readable results, alone on standard output.")]
 Refresh = Annotated[bool, typer.Option("--refresh", help="Ask AWS for drift even where nothing changed here.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+PLAIN = {"→": "->", "✓": "ok", "✗": "x", "·": "-", "…": "...", "±": "+/-", "█": "#"}
 
 
 class Terminal:
@@ -97,24 +102,81 @@ class Terminal:
 
 
 @contextmanager
-def errors(terminal: Terminal) -> Iterator[None]:
-    """Ends the program with the exit code and the message of an error of ours."""
+def errors(terminal: Terminal, root: Path) -> Iterator[None]:
+    """Ends the program with the exit code and the message of an error of ours; nobody is shown a traceback."""
     try:
         yield
-    except DeployError as error:
-        terminal.complain(error)
-        terminal.result({"error": error.what, "remedy": error.remedy, "exit_code": error.exit_code})
-        raise typer.Exit(error.exit_code) from None
+    except (DeployError, BrokenPipeError, typer.Exit) as error:
+        _end(terminal, error)
+    except Exception as error:
+        _end(terminal, _of_aws(error) or _defect(error, root))
     except KeyboardInterrupt:
         terminal.say("interrupted; what AWS has begun goes on by itself")
         raise typer.Exit(Interrupted.exit_code) from None
 
 
+def _end(terminal: Terminal, error: Exception) -> NoReturn:
+    if isinstance(error, BrokenPipeError):  # `status | head`: nobody reads on
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise typer.Exit(128 + signal.SIGPIPE) from None
+    if not isinstance(error, DeployError):
+        raise error
+    terminal.complain(error)
+    terminal.result({"error": error.what, "remedy": error.remedy, "exit_code": error.exit_code})
+    raise typer.Exit(error.exit_code) from None
+
+
+def _of_aws(error: Exception) -> DeployError | None:
+    """An error of the SDK that nobody has explained."""
+    if not type(error).__module__.startswith("botocore."):
+        return None
+    from orchestrator.tools.aws import explained
+
+    try:
+        with explained("a call of AWS"):
+            raise error
+    except DeployError as ours:
+        return ours
+
+
+def _defect(error: Exception, root: Path) -> DeployError:
+    """A mistake of this program; where it happened goes to a file that only its owner reads."""
+    log, kept = root / ".orchestrator/defect.log", "it to the project's issues"
+    text = "".join(traceback.format_exception(error))
+    try:
+        make_private(log.parent)
+        log.write_text(text, encoding="utf-8")
+        kept = f"{log} to the project's issues"
+    except OSError:
+        pass  # the sentence says the most of it
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    where = f"{Path(frame.filename).name} line {frame.lineno}"
+    return DeployError(
+        f"this program made a mistake: {type(error).__name__}: {error} ({where})", f"please report {kept}"
+    )
+
+
 def run(env: str, sets: list[str] | None, root: Path, as_json: bool, job: Callable[[Runner, Terminal], None]) -> None:
     terminal = Terminal(as_json)
-    with errors(terminal):
+    with errors(terminal, root.resolve()):
         config = configuration.load(env, root.resolve(), sets or ())
         job(Runner(config, terminal.watch, terminal.say), terminal)
+
+
+def plain(error: UnicodeError) -> tuple[str, int]:
+    """A codec's error handler for terminals that do not speak UTF-8: arrows and ticks in letters that each one has."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    lost = error.object[error.start : error.end]
+    return "".join(PLAIN.get(letter, "?") for letter in lost), error.end
+
+
+def speak_plainly() -> None:
+    """Lets no terminal's encoding end the program."""
+    codecs.register_error("plain", plain)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="plain")
 
 
 def end_now(code: int) -> NoReturn:

@@ -7,6 +7,7 @@ boto3's own search for credentials. Imported lazily: boto3 costs a third of a se
 from __future__ import annotations
 
 import os
+import re
 import socket
 import threading
 from collections.abc import Iterator
@@ -22,6 +23,24 @@ CREDENTIAL_ERRORS = frozenset({
     "InvalidClientTokenId", "SignatureDoesNotMatch", "ExpiredToken", "ExpiredTokenException", "AuthFailure",
     "UnrecognizedClientException", "InvalidAccessKeyId", "RequestExpired",
 })  # fmt: skip
+# Every service's codes are words; a bare status, or none, is what the SDK makes of an answer that is not AWS's. S3 has
+# no body to name the error of a HEAD, and says 301, 400, 403, 404 or 412.
+AWS_CODE = re.compile(r"[A-Za-z][\w.:-]+|301|400|403|404|412")
+REMEDIES = (
+    (
+        re.compile("AccessDenied|Unauthori[sz]ed|NotAuthorized|AuthorizationError|403"),
+        "check the permissions of the credentials",
+    ),
+    (
+        re.compile("Throttl|TooManyRequests|RequestLimitExceeded|SlowDown|Unavailable|Internal"),
+        "AWS is busy: try again in a minute",
+    ),
+    (re.compile("LimitExceeded|Quota"), "ask AWS for a higher quota, or delete what is not needed"),
+    (
+        re.compile("NotFound|DoesNotExist|NoSuch|404"),
+        "it is not there (any more): see python -m orchestrator status; python -m orchestrator deploy brings it back",
+    ),
+)
 
 
 class Aws:
@@ -41,10 +60,14 @@ class Aws:
                 self._clients[service] = self._make(service)
             return self._clients[service]
 
-    def _make(self, service: str) -> Any:
+    def _make(self, service: str, *, tries: int = 8, patience: int = 60) -> Any:
         from botocore.config import Config as BotoConfig
 
-        options: dict[str, Any] = {"retries": {"mode": "standard", "max_attempts": 8}, "connect_timeout": 5}
+        options: dict[str, Any] = {
+            "retries": {"mode": "standard", "max_attempts": tries},
+            "connect_timeout": 5,
+            "read_timeout": patience,
+        }
         if self.config.endpoint_url:
             # A bucket as part of the host name would need DNS that only AWS has.
             options["s3"] = {"addressing_style": "path"}
@@ -109,7 +132,12 @@ class Aws:
             if not self._account:
                 self.probe()
                 with explained("sts:GetCallerIdentity"):
-                    self._account = self.client("sts").get_caller_identity()["Account"]
+                    # Whatever listens there is asked for the first time: nobody waits eight minutes for a mute one.
+                    sts = self._make("sts", tries=3, patience=10)
+                    try:
+                        self._account = sts.get_caller_identity()["Account"]
+                    except KeyError as error:  # a page, say: the SDK's parser misses what it looks for
+                        raise _stranger(error) from None
             return self._account
 
     def environment(self) -> dict[str, str]:
@@ -158,6 +186,7 @@ def explained(what: str) -> Iterator[None]:
         NoCredentialsError,
         PartialCredentialsError,
     )
+    from botocore.parsers import ResponseParserError
 
     try:
         yield
@@ -168,6 +197,28 @@ def explained(what: str) -> Iterator[None]:
     except ClientError as error:
         if code(error) in CREDENTIAL_ERRORS:
             raise BadCredentials(f"AWS refuses the credentials ({code(error)})", "renew them, then try again") from None
-        raise AwsFailed(f"{what} failed: {error}", "check the permissions of the credentials") from None
+        if not AWS_CODE.fullmatch(code(error)):
+            raise _stranger(error) from None
+        raise AwsFailed(f"{what} failed: {error}", remedy_of(code(error))) from None
+    except ResponseParserError as error:
+        raise _stranger(error) from None
     except BotoCoreError as error:
         raise AwsFailed(f"{what} failed: {error}", "try again; see: python -m orchestrator doctor") from None
+
+
+def remedy_of(error_code: str) -> str:
+    """What helps against an AWS error, as far as its code tells.
+
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies.html and each service's "Common Errors".
+    """
+    return next(
+        (remedy for pattern, remedy in REMEDIES if pattern.search(error_code)), "see: python -m orchestrator status"
+    )
+
+
+def _stranger(error: Exception) -> Unreachable:
+    words = " ".join(str(error).split())[:200]
+    return Unreachable(
+        f"what answers there is not AWS's API ({words})",
+        "check environment.endpoint_url: another program may listen there",
+    )

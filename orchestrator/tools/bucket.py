@@ -12,7 +12,7 @@ from typing import Any
 
 from orchestrator.errors import AwsFailed, Locked
 from orchestrator.tools import process
-from orchestrator.tools.aws import Aws, code, explained
+from orchestrator.tools.aws import Aws, code, explained, remedy_of
 
 LOCK = "deploy.lock"
 ABSENT = frozenset({"404", "NoSuchKey", "NoSuchBucket", "NotFound"})
@@ -190,7 +190,7 @@ class Bucket:
         except ClientError as error:
             if code(error) in {"PreconditionFailed", "412", "ConditionalRequestConflict", "409", "NoSuchKey"}:
                 return False
-            raise AwsFailed(f"s3:PutObject {LOCK} failed: {error}", "check the permissions") from None
+            raise AwsFailed(f"s3:PutObject {LOCK} failed: {error}", remedy_of(code(error))) from None
         self._held = str(answer["ETag"]).strip('"')
         return True
 

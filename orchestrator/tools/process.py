@@ -85,6 +85,13 @@ class Guarded:
             self._process.send_signal(signal.SIGINT)
 
 
+def make_private(folder: Path) -> Path:
+    """Makes a scratch folder that only its owner may look into: variables, plans and logs lie there."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    folder.chmod(0o700)
+    return folder
+
+
 def identity() -> dict[str, Any]:
     """Who we are, so that another run can tell whether we still live."""
     pid = os.getpid()

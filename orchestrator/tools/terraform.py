@@ -39,6 +39,11 @@ class Stack:
     def folder(self) -> Path:
         return self.root / "terraform/stacks" / self.name
 
+    def make_scratch(self) -> None:
+        """Makes the scratch folder; everything under ``.orchestrator`` is its owner's alone."""
+        process.make_private(self.root / ".orchestrator")
+        self.scratch.mkdir(parents=True, exist_ok=True)
+
     @property
     def lock_file(self) -> Path:
         return self.folder / ".terraform.lock.hcl"
@@ -141,10 +146,10 @@ class Terraform:
         ready = (data / "terraform.tfstate").is_file() and (data / "providers").is_dir()
         if ready and stamp_file.is_file() and stamp_file.read_text(encoding="utf-8") == stamp:
             return False
-        stack.scratch.mkdir(parents=True, exist_ok=True)
+        stack.make_scratch()
         (stack.scratch / "terraform.rc").write_text(config, encoding="utf-8")
         if mirror is None:
-            (self._aws.config.root / ".orchestrator/plugins").mkdir(parents=True, exist_ok=True)
+            (stack.root / ".orchestrator/plugins").mkdir(parents=True, exist_ok=True)
             with self._cache_lock:
                 self._run(stack, init_command(backend))
         else:
@@ -164,7 +169,7 @@ class Terraform:
         return backend
 
     def set_variables(self, stack: Stack, values: Mapping[str, Any]) -> None:
-        stack.scratch.mkdir(parents=True, exist_ok=True)
+        stack.make_scratch()
         stack.variables.write_text(json.dumps(values, indent=2, sort_keys=True), encoding="utf-8")
 
     def plan(self, stack: Stack, listener: Listener = silent, *, keep: bool = True) -> Reader:
@@ -245,7 +250,7 @@ class Terraform:
         return env | {name: os.environ[name] for name in ("TF_LOG", "TF_LOG_PATH") if name in os.environ}
 
     def _start(self, stack: Stack, command: list[str]) -> process.Guarded:
-        stack.scratch.mkdir(parents=True, exist_ok=True)
+        stack.make_scratch()
         env = self._environment(stack)
         with self._lock:
             if self._interrupted:

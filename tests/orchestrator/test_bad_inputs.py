@@ -9,6 +9,7 @@ import socket
 import stat
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -196,3 +197,54 @@ def test_json_is_alone_on_standard_output_for_a_result(bad_root: Path, endpoint:
     (bad_root / "environments/local.toml").write_text(f'[environment]\nendpoint_url = "{endpoint}"\nname = "alone"\n')
     done = orchestrate(bad_root, "plan", "--json")
     assert json.loads(done.stdout)["changed"] == phases.names()
+
+
+def test_a_plan_of_a_phase_that_is_none_is_refused(bad_root: Path, endpoint: str) -> None:
+    (bad_root / "environments/local.toml").write_text(f'[environment]\nendpoint_url = "{endpoint}"\nname = "alone"\n')
+    done = orchestrate(bad_root, "plan", "nope")
+    assert done.returncode == 2 and "Traceback" not in done.stdout + done.stderr
+    assert "nope" in done.stderr and "network" in done.stderr
+
+
+# What else may listen where the emulator should: each answer is what a program says to any request.
+STRANGERS = {
+    "a file server": b"HTTP/1.1 501 Unsupported method\r\nContent-Length: 12\r\n\r\n<html></html",
+    "an API of somebody else's": b'HTTP/1.1 404 Not Found\r\nContent-Length: 22\r\n\r\n{"detail":"Not Found"}\n',
+    "a page for everything": b"HTTP/1.1 200 OK\r\nContent-Length: 13\r\n\r\n<html></html>",
+    "nothing but a bracket": b"HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\n{",
+    "another protocol": b"SSH-2.0-OpenSSH_9.2\r\n",
+    "one that hangs up": b"",
+}
+
+
+@pytest.mark.parametrize("stranger", STRANGERS)
+def test_another_program_at_the_endpoint_is_told_from_aws(bad_root: Path, stranger: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        threading.Thread(target=_answer_all, args=(server, STRANGERS[stranger]), daemon=True).start()
+        url = f"http://127.0.0.1:{server.getsockname()[1]}"
+        (bad_root / "environments/local.toml").write_text(f'[environment]\nendpoint_url = "{url}"\n')
+        for verb in ("status", "doctor", "plan"):
+            done = orchestrate(bad_root, verb)
+            said = done.stdout + done.stderr
+            assert done.returncode in (1, 2) and "Traceback" not in said, said
+            assert "endpoint_url" in said or "python -m orchestrator doctor" in said, said
+
+
+def _answer_all(server: socket.socket, answer: bytes) -> None:
+    while True:
+        try:
+            connection, _ = server.accept()
+        except OSError:
+            return
+        with connection:
+            if answer:
+                connection.recv(65536)
+                connection.sendall(answer)
+
+
+def test_a_terminal_that_knows_no_arrows_is_spoken_to_in_letters(bad_root: Path) -> None:
+    (bad_root / "environments/local.toml").write_text(LOCAL)
+    for encoding in ("iso-8859-1", "ascii", "cp1252"):
+        done = orchestrate(bad_root, "doctor", env={"PYTHONIOENCODING": encoding})
+        assert done.returncode == 2 and "Traceback" not in done.stderr, done.stderr
+        assert any("x   endpoint" in line and "-> start the emulator" in line for line in done.stdout.splitlines())

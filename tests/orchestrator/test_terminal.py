@@ -1,15 +1,21 @@
-"""Ctrl-C as a person presses it: the program ends within a second, and says what goes on and how to go on."""
+"""How a verb ends: by Ctrl-C, within a second, with what goes on; and by a defect, without a traceback."""
 
 from __future__ import annotations
 
+import json
 import signal
 import subprocess
 import sys
 import time
 
 import pytest
+import typer
+from botocore.exceptions import ClientError
 
 from orchestrator.config import CHECKOUT, Config
+from orchestrator.errors import AwsFailed
+from orchestrator.terminal import Terminal, errors
+from orchestrator.tools.aws import explained
 
 # A deploy whose one phase waits for a minute, or hangs in a call that knows nothing of Ctrl-C.
 PROGRAM = """
@@ -70,3 +76,37 @@ def test_a_second_ctrl_c_leaves_terraform_to_its_guard(config: Config) -> None:
         said, _ = running.communicate(timeout=30)
     assert running.returncode == 130, said
     assert "left at once; Terraform goes on saving the state of network" in said
+
+
+def test_a_defect_of_ours_is_a_sentence_and_its_traceback_a_private_file(
+    config: Config, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(typer.Exit) as ended, errors(Terminal(as_json=True), config.root):
+        raise KeyError("oops")
+    assert ended.value.exit_code == 1
+    said = capsys.readouterr()
+    assert "this program made a mistake: KeyError: 'oops' (test_terminal.py line" in said.err
+    assert json.loads(said.out)["exit_code"] == 1
+    log = config.root / ".orchestrator/defect.log"
+    assert "Traceback" in log.read_text() and log.parent.stat().st_mode & 0o077 == 0
+
+
+@pytest.mark.parametrize(
+    ("code", "remedy"),
+    [
+        ("AccessDeniedException", "permissions"),
+        ("UnauthorizedOperation", "permissions"),
+        ("403", "permissions"),
+        ("ThrottlingException", "try again"),
+        ("PipelineNotFoundException", "orchestrator deploy"),
+        ("NoSuchBucket", "orchestrator deploy"),
+        ("DeploymentDoesNotExistException", "orchestrator deploy"),
+        ("LimitExceededException", "quota"),
+        ("DeploymentNotStartedException", "orchestrator status"),
+    ],
+)
+def test_permissions_are_blamed_for_refusals_of_permission_alone(code: str, remedy: str) -> None:
+    with pytest.raises(AwsFailed) as failed, explained("asking"):
+        raise ClientError({"Error": {"Code": code, "Message": "no"}}, "Ask")
+    assert remedy in failed.value.remedy
+    assert ("permissions" in failed.value.remedy) is (remedy == "permissions")
