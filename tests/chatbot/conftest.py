@@ -65,7 +65,10 @@ def _deployed(request: pytest.FixtureRequest, fake: FakeOpenAI) -> Iterator[Stag
         yield Stage(served.ready(), lambda **settings: deployment.start(machine, **settings))
 
 
-@pytest.fixture(scope="session", params=["alone", pytest.param("deployed", marks=[pytest.mark.slow, pytest.mark.e2e])])
+DEPLOYED = pytest.param("deployed", marks=[pytest.mark.slow(group="chat"), pytest.mark.e2e])
+
+
+@pytest.fixture(scope="session", params=["alone", DEPLOYED])
 def stage(request: pytest.FixtureRequest, fake: FakeOpenAI) -> Iterator[Stage]:
     """Each test that asks for it runs on both."""
     if request.param == "alone":

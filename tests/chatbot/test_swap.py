@@ -17,7 +17,7 @@ from tests.chatbot.conftest import Stage
 from tests.chatbot.deployment import Hosted
 
 pytestmark = [
-    pytest.mark.browser, pytest.mark.slow, pytest.mark.e2e,
+    pytest.mark.browser, pytest.mark.slow(group="chat"), pytest.mark.e2e,
     pytest.mark.parametrize("stage", ["deployed"], indirect=True, scope="session"),
 ]  # fmt: skip
 

@@ -12,7 +12,7 @@ import pytest
 
 from tests.e2e.machine import Machine
 
-pytestmark = [pytest.mark.e2e, pytest.mark.slow]
+pytestmark = [pytest.mark.e2e, pytest.mark.slow(group="releases")]
 
 
 @pytest.fixture

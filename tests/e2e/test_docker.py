@@ -18,7 +18,7 @@ from tests.docker_base import docker
 from tests.e2e.machine import QUICK, Machine
 from tests.e2e.traffic import Traffic, until
 
-pytestmark = [pytest.mark.e2e, pytest.mark.docker, pytest.mark.slow]
+pytestmark = [pytest.mark.e2e, pytest.mark.docker, pytest.mark.slow(group="docker")]
 
 
 def _containers(machine: Machine, *flags: str) -> list[str]:

@@ -20,7 +20,7 @@ from tests.emulator.data.test_tasks_runtimes import BUSYBOX, make_image
 from tests.emulator.ecs.conftest import World
 from tests.engines import Engine, own_engine
 
-pytestmark = [pytest.mark.docker, pytest.mark.slow]
+pytestmark = [pytest.mark.docker, pytest.mark.slow(group="docker")]
 
 
 @pytest.fixture(params=[False, True], ids=["docker's image store", "containerd's image store"])

@@ -16,7 +16,7 @@ from emulator import daemon
 from tests.e2e.test_foreign_terraform import Root
 from tests.e2e.traffic import until
 
-pytestmark = [pytest.mark.e2e, pytest.mark.slow]
+pytestmark = [pytest.mark.e2e, pytest.mark.slow(group="foreign")]
 
 # As AWS's own sample: it tells the pipeline that it has done its work.
 NOTIFY = """

@@ -74,14 +74,14 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Root]:
 
 
 @pytest.mark.e2e
-@pytest.mark.slow
+@pytest.mark.slow(group="foreign")
 def test_a_second_plan_has_no_changes(root: Root) -> None:
     planned = root("plan", "-detailed-exitcode", "-input=false", "-no-color")
     assert planned.returncode == 0, planned.stdout[-3000:] + planned.stderr
 
 
 @pytest.mark.e2e
-@pytest.mark.slow
+@pytest.mark.slow(group="foreign")
 def test_its_listener_answers_as_its_rules_say(root: Root) -> None:
     url = f"http://localhost:{root.http_port}"
     assert _get(f"{url}/teapot/1", {"X-Tea": "yes"}) == (418, "short and stout")
@@ -89,7 +89,7 @@ def test_its_listener_answers_as_its_rules_say(root: Root) -> None:
 
 
 @pytest.mark.e2e
-@pytest.mark.slow
+@pytest.mark.slow(group="foreign")
 def test_destroy_leaves_nothing(root: Root) -> None:
     destroyed = root("destroy", "-auto-approve", "-input=false", "-no-color")
     assert destroyed.returncode == 0, destroyed.stdout[-3000:] + destroyed.stderr

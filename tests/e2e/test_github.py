@@ -13,7 +13,7 @@ from tests.e2e.machine import QUICK, Machine
 from tests.e2e.releasing import retitle, title
 from tests.e2e.traffic import until
 
-pytestmark = [pytest.mark.e2e, pytest.mark.slow]
+pytestmark = [pytest.mark.e2e, pytest.mark.slow(group="releases")]
 
 REPOSITORY = "ada/chatbot"
 

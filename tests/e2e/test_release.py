@@ -146,7 +146,7 @@ def test_history_tells_the_releases_and_a_rollback_brings_the_one_before_back(re
     assert newest["why"].startswith("rollback to ")
 
 
-@pytest.mark.slow
+@pytest.mark.slow(group="releases")
 def test_a_killed_follower_leaves_the_release_alone_and_another_takes_over(releasing: Machine) -> None:
     new, commit = retitle(releasing, "Followed")
     first = releasing.spawn("orchestrator", "release", "--env", releasing.environment)

@@ -75,7 +75,7 @@ def test_every_fault_finds_its_place_and_breaks_nothing_else() -> None:
 
 
 @pytest.mark.e2e
-@pytest.mark.slow
+@pytest.mark.slow(group="releases")
 @pytest.mark.parametrize("name", FAULTS)
 def test_a_broken_release_reaches_nobody_and_the_next_good_one_works(releasing: Machine, name: str) -> None:
     before, colour, fault = title(releasing.url), serving(releasing), FAULTS[name]
@@ -89,7 +89,7 @@ def test_a_broken_release_reaches_nobody_and_the_next_good_one_works(releasing: 
 
 
 @pytest.mark.e2e
-@pytest.mark.slow
+@pytest.mark.slow(group="releases")
 def test_errors_after_the_shift_raise_an_alarm_that_takes_the_traffic_back(releasing: Machine) -> None:
     before, colour = title(releasing.url), serving(releasing)
     fault = _only_in_production(releasing.production_port)

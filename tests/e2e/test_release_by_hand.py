@@ -10,7 +10,7 @@ from tests.e2e.machine import Machine
 from tests.e2e.releasing import RUNNING, deployments, execution_of, history, release_of, retitle, serving, shares, title
 from tests.e2e.traffic import Traffic, until
 
-pytestmark = [pytest.mark.e2e, pytest.mark.slow]
+pytestmark = [pytest.mark.e2e, pytest.mark.slow(group="releases")]
 
 
 def _image(machine: Machine) -> str:

@@ -17,7 +17,7 @@ from tests.e2e.machine import Machine
 from tests.e2e.releasing import deployments, retitle, title
 from tests.e2e.traffic import until
 
-pytestmark = [pytest.mark.e2e, pytest.mark.slow]
+pytestmark = [pytest.mark.e2e, pytest.mark.slow(group="releases")]
 
 
 @pytest.fixture

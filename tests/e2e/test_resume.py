@@ -17,7 +17,7 @@ from orchestrator import phases
 from tests.e2e.machine import QUICK, Machine
 from tests.e2e.traffic import until
 
-pytestmark = [pytest.mark.e2e, pytest.mark.slow]
+pytestmark = [pytest.mark.e2e, pytest.mark.slow(group="resume")]
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from tests.e2e.releasing import settle
 from tests.e2e.traffic import Act, Traffic, chat, until
 from tests.e2e.visitor import Visitor
 
-pytestmark = [pytest.mark.e2e, pytest.mark.slow]
+pytestmark = [pytest.mark.e2e, pytest.mark.slow(group="releases")]
 
 # AWS counts in minutes; four of them pass in one here. A client's cookie counts real seconds.
 SCALE, STICKY = 4, 3

@@ -10,7 +10,7 @@ import pytest
 
 from orchestrator.config import CHECKOUT
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.slow(group="images")
 LOCKS = ("chatbot/requirements/app.txt", "chatbot/requirements/model.txt")
 # Advisories that were looked at and do not concern the chatbot: identifier -> why.
 ACCEPTED: dict[str, str] = {}

@@ -19,7 +19,7 @@ from tests.docker_base import docker
 from tests.image.conftest import build
 from tests.image.registry import CountingRegistry
 
-pytestmark = [pytest.mark.docker, pytest.mark.slow]
+pytestmark = [pytest.mark.docker, pytest.mark.slow(group="images")]
 
 
 def _inspect(reference: str) -> dict[str, Any]:

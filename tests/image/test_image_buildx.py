@@ -26,7 +26,7 @@ from orchestrator.tools import image
 from tests.emulator.data.test_tasks_runtimes import BUSYBOX
 from tests.engines import own_engine
 
-pytestmark = [pytest.mark.docker, pytest.mark.slow]
+pytestmark = [pytest.mark.docker, pytest.mark.slow(group="images")]
 INDEX = "application/vnd.oci.image.index.v1+json"
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 

@@ -13,7 +13,7 @@ import pytest
 from tests.docker_base import docker
 from tests.image.registry import CountingRegistry
 
-pytestmark = [pytest.mark.docker, pytest.mark.slow]
+pytestmark = [pytest.mark.docker, pytest.mark.slow(group="images")]
 
 # A Python slim image is 45 MB: 130 MB without and 260 MB with the model are what is left above it.
 LARGEST = {"lean": 85_000_000, "model": 215_000_000}

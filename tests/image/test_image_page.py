@@ -12,7 +12,7 @@ from tests.image.containers import Containers
 pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 from playwright.sync_api import Response, expect, sync_playwright
 
-pytestmark = [pytest.mark.docker, pytest.mark.browser, pytest.mark.slow]
+pytestmark = [pytest.mark.docker, pytest.mark.browser, pytest.mark.slow(group="images")]
 CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
 
 

@@ -16,7 +16,7 @@ from gradio_client import Client
 from tests.docker_base import docker
 from tests.image.containers import Containers
 
-pytestmark = [pytest.mark.docker, pytest.mark.slow]
+pytestmark = [pytest.mark.docker, pytest.mark.slow(group="images")]
 
 
 def _config(image: str) -> dict[str, Any]:

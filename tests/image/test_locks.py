@@ -11,7 +11,7 @@ import pytest
 
 from orchestrator.config import CHECKOUT
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.slow(group="images")
 # Python and C library of the Dockerfile's base: 3.12 on Debian 12 or later, glibc 2.36.
 PYTHON, GLIBC = "3.12", 36
 

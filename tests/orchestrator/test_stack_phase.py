@@ -143,7 +143,7 @@ def test_what_did_not_change_is_not_run_again(work: StackWork, site: Site, folde
     assert work.stale(site, {}) == ""
 
 
-@pytest.mark.slow
+@pytest.mark.slow(group="resume")
 def test_a_state_that_someone_else_wrote_is_looked_at(work: StackWork, site: Site) -> None:
     _apply(work, site)
     found = site.bucket.read("ecr.tfstate")
@@ -186,7 +186,7 @@ def test_what_a_cut_run_had_not_finished_making_is_kept_where_a_second_one_could
     assert rule["FromPort"] == 443, "what Terraform made stays, what AWS had given is gone"
 
 
-@pytest.mark.slow
+@pytest.mark.slow(group="resume")
 @pytest.mark.usefixtures("repository")
 def test_a_failure_after_a_cut_run_does_not_make_the_next_one_forget_it(
     work: StackWork, site: Site, folder: Path, said: Said
@@ -202,7 +202,7 @@ def test_a_failure_after_a_cut_run_does_not_make_the_next_one_forget_it(
     assert "cut" not in site.record("ecr")
 
 
-@pytest.mark.slow
+@pytest.mark.slow(group="resume")
 @pytest.mark.usefixtures("repository")
 def test_a_resource_of_someone_else_is_never_adopted(work: StackWork, site: Site) -> None:
     site.aws.client("ecr").create_repository(repositoryName=site.config.prefix)
@@ -221,7 +221,7 @@ def test_a_lock_that_a_dead_terraform_left_is_released(work: StackWork, site: Si
     assert any("released Terraform's lock" in line for line in said.lines)
 
 
-@pytest.mark.slow
+@pytest.mark.slow(group="resume")
 def test_a_lock_of_another_machine_is_refused_with_who_and_since_when(work: StackWork, site: Site) -> None:
     _apply(work, site)
     _leave_lock(site, "ada@elsewhere")
@@ -242,7 +242,7 @@ def _leave_lock(site: Site, who: str) -> None:
     site.aws.client("s3").put_object(Bucket=site.bucket.name, Key="ecr.tfstate.tflock", Body=json.dumps(lock).encode())
 
 
-@pytest.mark.slow
+@pytest.mark.slow(group="resume")
 def test_a_state_that_could_not_be_saved_is_saved_by_the_next_run(
     work: StackWork, site: Site, folder: Path, said: Said
 ) -> None:
@@ -282,7 +282,7 @@ def test_ctrl_c_saves_the_state_gives_the_locks_back_and_says_how_to_go_on(
     assert site.bucket.acquire("deploy") == ""
 
 
-@pytest.mark.slow
+@pytest.mark.slow(group="resume")
 def test_a_replacement_that_would_lose_images_is_refused_without_yes(
     work: StackWork, site: Site, repository: Path
 ) -> None:
@@ -294,7 +294,7 @@ def test_a_replacement_that_would_lose_images_is_refused_without_yes(
     assert _apply(work, site, yes=True) == "applied"
 
 
-@pytest.mark.slow
+@pytest.mark.slow(group="resume")
 def test_a_killed_orchestrator_leaves_a_saved_state_and_the_next_run_goes_on(
     work: StackWork, site: Site, folder: Path
 ) -> None:
@@ -375,7 +375,7 @@ def test_broken_hcl_is_shown_with_its_line_and_touches_nothing(work: StackWork, 
     assert _managed(site) == []
 
 
-@pytest.mark.slow
+@pytest.mark.slow(group="resume")
 def test_import_blocks_that_a_killed_run_left_are_removed_first(work: StackWork, site: Site) -> None:
     left = site.terraform.stack("ecr").import_blocks
     left.write_text('import {\n  to = terraform_data.gone\n  id = "gone"\n}\n')

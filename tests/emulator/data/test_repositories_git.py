@@ -201,7 +201,7 @@ def test_a_fetch_with_many_haves_comes_compressed(served: Served) -> None:
     assert served.git("-C", copy, "rev-parse", "origin/main").stdout.strip() == new
 
 
-@pytest.mark.slow
+@pytest.mark.slow(group="foreign")
 def test_a_push_of_50_mb_in_chunks_arrives(served: Served) -> None:
     work = served.work()
     served.commit(work, "big", random.Random(1).randbytes(50_000_000))

@@ -24,7 +24,7 @@ from tests.emulator.release import tutorial
 from tests.emulator.release.house import Json, eventually
 from tests.emulator.release.test_codepipeline_s3 import aws
 
-pytestmark = pytest.mark.slow  # AWS's default health check asks every 30 seconds
+pytestmark = pytest.mark.slow(group="foreign")  # AWS's default health check asks every 30 seconds
 
 
 @pytest.fixture
