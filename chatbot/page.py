@@ -73,9 +73,9 @@ def build(answerer: Answerer) -> gr.Blocks:
         box.stop(None, None, None, cancels=answers, **quiet).then(
             None, [notice], [box, notice], js=_call("stopped"), **quiet
         )
-        # A second thought may come while the first is on its way: "once", the default, would lose it. One by one, so
-        # that the log has them in their order.
-        chatbot.like(talk.like, [chatbot], None, trigger_mode="multiple", concurrency_limit=1, **quiet)
+        # A second thought may come while the first is on its way: "once", the default, would lose it. They leave one by
+        # one, so that the log has them in their order.
+        like = chatbot.like(talk.like, [chatbot], None, js=_call("judge"), trigger_mode="multiple", **quiet)
         # Everything from here on happens in the browser alone.
         chatbot.change(None, [chatbot, which], None, js=_call("keep"), **quiet)
         chatbot.clear(None, None, [chatbot, notice, which], js=_call("fresh"), **quiet)
@@ -83,6 +83,7 @@ def build(answerer: Answerer) -> gr.Blocks:
         load.click(None, None, [chatbot, notice, which], js=_call("shown"), **quiet)
         blocks.load(None, None, [chatbot, notice, which, box], js=_call("loaded"), **quiet)
         gr.api(talk.chat, api_name="chat", concurrency_limit=None)
+        like.then(None, None, None, js=_call("judged"), **quiet)
     # Before queue(), which makes as many places: Gradio's 40 would let a crowd in wave by wave.
     blocks.max_threads = 500
     blocks.queue(max_size=None, default_concurrency_limit=None, status_update_rate="auto")

@@ -11,7 +11,7 @@ from orchestrator.errors import Interrupted, ReleaseFailed
 from orchestrator.releases import Target
 from orchestrator.site import Site
 from orchestrator.status import colours
-from orchestrator.tools.aws import explained
+from orchestrator.tools.aws import code, explained
 
 PAUSE = 1.0
 ENDED = ("Succeeded", "Failed", "Stopped")
@@ -87,12 +87,10 @@ class Follower:
     def _deployment(self, deployment: str) -> dict[str, Any]:
         client = self._site.aws.client("codedeploy")
         info: dict[str, Any] = client.get_deployment(deploymentId=deployment)["deploymentInfo"]
-        for identifier in client.list_deployment_targets(deploymentId=deployment).get("targetIds", []):
-            target = client.get_deployment_target(deploymentId=deployment, targetId=identifier)["deploymentTarget"]
-            for event in target.get("ecsTarget", {}).get("lifecycleEvents", []):
-                if event["status"] != "Pending":
-                    name = event["lifecycleEventName"]
-                    self._say(f"{deployment}/{name}", f"  {name:<22} {event['status']}{_reason(event)}")
+        for event in _lifecycle_events(client, deployment):
+            if event["status"] != "Pending":
+                name = event["lifecycleEventName"]
+                self._say(f"{deployment}/{name}", f"  {name:<22} {event['status']}{_reason(event)}")
         self._traffic()
         self._say(deployment, f"  deployment {deployment} {info['status']}")
         if self._said.get(f"{deployment}/AfterAllowTraffic", "").endswith("Succeeded") and info["status"] not in ENDED:
@@ -109,6 +107,23 @@ class Follower:
         if self._said.get(key) != line:
             self._said[key] = line
             self._site.say(line)
+
+
+def _lifecycle_events(client: Any, deployment: str) -> list[dict[str, Any]]:
+    """The lifecycle events of a deployment's targets; none while CodeDeploy has created it and not begun it."""
+    from botocore.exceptions import ClientError
+
+    try:
+        identifiers = client.list_deployment_targets(deploymentId=deployment).get("targetIds", [])
+        targets = [
+            client.get_deployment_target(deploymentId=deployment, targetId=identifier)["deploymentTarget"]
+            for identifier in identifiers
+        ]
+    except ClientError as error:
+        if code(error) == "DeploymentNotStartedException":
+            return []
+        raise
+    return [event for target in targets for event in target.get("ecsTarget", {}).get("lifecycleEvents", [])]
 
 
 def _reason(event: Mapping[str, Any]) -> str:

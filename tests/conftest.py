@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests import gates
+from tests import gates, leftovers
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -112,11 +112,28 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     return Scheduling(config, log)
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    leftovers.mark()
+
+
+def pytest_report_header(config: pytest.Config) -> list[str]:
+    # Before any worker begins.
+    return leftovers.end()
+
+
+# What a shared fixture failed with, and the test that was told of it.
+_broken_fixtures: dict[BaseException, str] = {}
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     report = yield
+    if call.when == "setup" and report.failed and call.excinfo:
+        first = _broken_fixtures.setdefault(call.excinfo.value, item.nodeid)
+        if first != item.nodeid:
+            report.longrepr = f"{item.nodeid} was not run: a fixture that it shares failed, see {first}"
     if report.skipped and os.environ.get("REQUIRE_TOOLS") and not hasattr(report, "wasxfail"):
         reason = str(report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr)
         # What the network does not give is nobody's omission: no tool to install.

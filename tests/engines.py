@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import random
 import shutil
 import signal
 import subprocess
@@ -16,7 +17,10 @@ from pathlib import Path
 
 import pytest
 
+from tests import leftovers
+
 _numbers = itertools.count()
+_SUBNETS = [f"172.31.{number}" for number in range(256)]
 
 
 class Engine:
@@ -30,17 +34,19 @@ class Engine:
         self.host = f"unix://{folder}/docker.sock"
         # Without a bridge of its own it would take docker0 away, which may be another engine's.
         self._bridge = f"engine{os.getpid()}{'abcdefgh'[next(_numbers) % 8]}"
+        (folder / "run-of").write_text(f"{leftovers.mark()}\n{self._bridge}")
         self._process: subprocess.Popen[bytes] | None = None
         (folder / "daemon.json").write_text(json.dumps({"features": features}))
 
     def prepare(self) -> None:
         _ip("link", "add", self._bridge, "type", "bridge")
-        _ip("address", "add", f"172.31.{100 + os.getpid() % 100}.1/24", "dev", self._bridge)
+        taken = _ip("-4", "-brief", "address")
+        subnet = next(net for net in random.sample(_SUBNETS, len(_SUBNETS)) if f" {net}." not in taken)
+        _ip("address", "add", f"{subnet}.1/24", "dev", self._bridge)
 
     def remove(self) -> None:
         self.stop()
-        _ip("link", "delete", self._bridge)
-        shutil.rmtree(self.folder, ignore_errors=True)
+        leftovers.forget(self.folder, self._bridge)
 
     def start(self) -> None:
         options = {"data-root": "data", "exec-root": "run", "pidfile": "pid", "config-file": "daemon.json"}
@@ -64,8 +70,8 @@ class Engine:
             self._process = None
 
 
-def _ip(*arguments: str) -> None:
-    subprocess.run(["ip", *arguments], check=True, capture_output=True, timeout=30)
+def _ip(*arguments: str) -> str:
+    return subprocess.run(["ip", *arguments], check=True, capture_output=True, text=True, timeout=30).stdout
 
 
 @contextmanager
@@ -76,7 +82,7 @@ def own_engine(**features: bool) -> Iterator[Engine]:
     if shutil.which("ip") is None:
         pytest.skip("iproute2 is not installed")
     # A socket's path has room for 107 characters; pytest's own folders are too deep.
-    engine = Engine(Path(tempfile.mkdtemp(prefix="engine-")), **features)
+    engine = Engine(Path(tempfile.mkdtemp(prefix=leftovers.ENGINE)), **features)
     engine.prepare()
     try:
         engine.start()

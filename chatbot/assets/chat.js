@@ -116,9 +116,40 @@ export function loaded() {
   const interrupted = store.tab("answering") === current;
   const [messages, line, id] = shown();
   const draft = store.tab("draft") ?? "";
-  if (!interrupted || messages.at(-1)?.role !== "assistant") return [messages, line, id, draft];
+  const unanswered = messages.at(-1)?.role === "user";
+  if (interrupted && unanswered) askOnceMore(`${current} ${messages.length}`);
+  if (!interrupted || !messages.length || unanswered) return [messages, line, id, draft];
   state("failed");
   return [messages, notice("failed", "The connection was lost. What had arrived is kept."), id, draft];
+}
+
+/**
+ * Nothing had arrived when the server was lost: the question is asked again without the visitor's doing, once. So it is when
+ * the load balancer sent the question to one task and the request for its answer to another, as in the middle of a release.
+ */
+function askOnceMore(question) {
+  if (store.tab("asked") === question) return;
+  store.setTab("asked", question);
+  const shownYet = () => ($("#chat [data-testid=user]") ? $("#again").click() : setTimeout(shownYet, 50));
+  shownYet();
+}
+
+// --- judgements
+
+let judging = Promise.resolve(); // until the one before has arrived
+const underWay = []; // for each that has not, what lets the next one leave
+
+/** A visitor judges an answer: one at a time, since the network may bring two requests in another order. */
+export async function judge(...values) {
+  const before = judging;
+  judging = new Promise((arrived) => underWay.push(arrived));
+  await before;
+  return values;
+}
+
+/** The server has it, or will not have it. */
+export function judged() {
+  underWay.shift()?.();
 }
 
 // --- conversations

@@ -37,12 +37,12 @@ def run(
     stdin: str | None = None,
     timeout: float | None = 120,
 ) -> Result:
-    """Runs a short command to its end; an absent program answers 127, one that takes too long 124."""
+    """Runs a short command to its end; a program that cannot be had answers 127, one that takes too long 124."""
     try:
         done = subprocess.run(
             list(command), cwd=cwd, env=env, input=stdin, text=True, capture_output=True, timeout=timeout, check=False
         )
-    except FileNotFoundError as error:
+    except OSError as error:  # PermissionError, too: a folder on PATH that this user may not read
         return Result(127, "", str(error))
     except subprocess.TimeoutExpired:
         return Result(124, "", f"{command[0]} did not end within {timeout:.0f} s")

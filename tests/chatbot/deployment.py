@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from tests.chatbot.served import PATIENCE, Served, sorted_out
-from tests.e2e.machine import Machine, free_ports
+from tests.e2e.machine import Machine
+from tests.ports import free_port
 
 CLUSTER = SERVICE = CONTAINER = "chatbot"
 LOG_GROUP = "/ecs/chatbot"
@@ -130,7 +131,7 @@ def _task_definition(ecs: Any, model: str, name: str, settings: dict[str, str]) 
 
 def _listener(machine: Machine, name: str) -> tuple[str, int]:
     """A target group's ARN, and the port of the listener that forwards to it."""
-    elb, [port] = machine.client("elbv2"), free_ports(1)
+    elb, port = machine.client("elbv2"), free_port()
     balancer = elb.describe_load_balancers()["LoadBalancers"][0]
     group = elb.create_target_group(
         Name=name, Protocol="HTTP", Port=7860, VpcId=balancer["VpcId"], TargetType="ip", HealthCheckPath="/healthz",
@@ -148,6 +149,6 @@ def _task_of(process: int) -> str:
     with contextlib.suppress(OSError):
         environment = Path(f"/proc/{process}/environ").read_bytes().decode()
         if found := re.search(r"ECS_CONTAINER_METADATA_URI_V4=(\S+?)\0", environment):
-            with urllib.request.urlopen(f"{found[1]}/task", timeout=5) as answer:
+            with urllib.request.urlopen(f"{found[1]}/task", timeout=60) as answer:
                 return str(json.load(answer)["TaskARN"])
     return ""

@@ -18,6 +18,8 @@ from pathlib import Path
 from typing import IO, Any
 from urllib.parse import urlsplit
 
+from tests.ports import free_port
+
 ROOT = Path(__file__).parents[2]
 OURS = ("CHATBOT_", "HF_", "MODEL_GGUF", "HOST", "PORT")
 
@@ -106,7 +108,7 @@ class Served(ABC):
 
     def get(self, path: str) -> tuple[int, str]:
         try:
-            with urllib.request.urlopen(self.url + path, timeout=10) as response:
+            with urllib.request.urlopen(self.url + path, timeout=60) as response:
                 return response.status, response.read().decode()
         except urllib.error.HTTPError as error:
             return error.code, error.read().decode()
@@ -117,7 +119,7 @@ class App(Served):
 
     def __init__(self, **settings: str) -> None:
         inherited = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
-        ours = {"HOST": "127.0.0.1", "PORT": "0", "PYTHONUNBUFFERED": "1", "CHATBOT_METRICS_PORT": "9464"}
+        ours = {"HOST": "127.0.0.1", "PORT": "0", "PYTHONUNBUFFERED": "1", "CHATBOT_METRICS_PORT": str(free_port())}
         self._environment = inherited | ours | settings
         self._printed: list[str] = []
         self._start()
@@ -161,4 +163,4 @@ class App(Served):
 
     def kill(self) -> None:
         self.process.kill()
-        self.process.wait(10)
+        self.process.wait(60)

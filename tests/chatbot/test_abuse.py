@@ -23,7 +23,7 @@ JOIN = "/gradio_api/queue/join"
 
 def exchange(port: int, raw: bytes, visitor: str = "127.0.0.1") -> tuple[int, dict[str, str], bytes]:
     """Send bytes as they are; the status (0 when the server hung up without one), headers and body of the answer."""
-    with socket.create_connection(("127.0.0.1", port), timeout=5, source_address=(visitor, 0)) as connection:
+    with socket.create_connection(("127.0.0.1", port), timeout=60, source_address=(visitor, 0)) as connection:
         head, _, rest = raw.partition(b"\r\n\r\n")
         connection.sendall(head + b"\r\n\r\n")
         with contextlib.suppress(OSError):  # refused before the body was sent whole

@@ -153,7 +153,7 @@ def test_the_port_that_llama_cpp_opens_is_closed_to_others(embedded: Embedded) -
         assert url.startswith("http://127.0.0.1:")
         request = urllib.request.Request(url + "/v1/chat/completions", b"{}", {"Content-Type": "application/json"})
         with pytest.raises(urllib.error.HTTPError, match="401"):
-            urllib.request.urlopen(request, timeout=5)
+            urllib.request.urlopen(request, timeout=60)
 
 
 def test_a_model_of_ones_own_is_named_after_its_file_and_not_called_tiny(tmp_path: Path) -> None:

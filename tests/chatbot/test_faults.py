@@ -102,7 +102,7 @@ def test_a_server_that_ignores_the_limit_is_cut_at_it(served: Served, client: Cl
     began, since = time.monotonic(), now()
     words = ask(client, "endless")[-1].split()
     assert words == [f"w{number}" for number in range(300)]
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 60
     assert served.answered(since)[0]["stop"] == "length"
 
 
@@ -113,7 +113,7 @@ def test_stopping_an_answer_stops_the_generation_at_the_models_server(
     job = client.submit("slowly", api_name="/chat")
     served.wait(lambda: len(job.outputs()) > 2, what="the answer's beginning")
     job.cancel()
-    served.wait(lambda: fake.abandoned > before, seconds=5, what="the end of the generation")
+    served.wait(lambda: fake.abandoned > before, what="the end of the generation")
     assert served.answered(since)[0]["stop"] == "visitor"
 
 

@@ -131,8 +131,13 @@ def test_a_conversation_survives_its_task_and_the_answer_it_was_writing(
 
 
 def test_a_page_that_was_left_without_an_answer_offers_to_try_again(page: Page) -> None:
-    send(page, "stalls_at_once")
-    page.wait_for_timeout(600)
+    """After it has asked once more by itself."""
+    with page.expect_request("**/queue/join*"):
+        send(page, "stalls_at_once")
+    with page.expect_request("**/queue/join*"):
+        page.reload()
+    expect(page.locator("#notice")).to_contain_text("took too long")
+    expect(page.get_by_role("button", name="Try again")).to_be_visible()
     page.reload()
     ready(page)
     expect(page.get_by_text("This question has no answer yet.")).to_be_visible()

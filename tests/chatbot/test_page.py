@@ -156,10 +156,14 @@ def test_an_empty_message_is_not_sent(page: Page) -> None:
 
 
 # A network on which every message takes half a second.
-SLOWLY = """() => {
+# A network on which the next request arrives after the one that follows it.
+OVERTAKING = """() => {
     const real = window.fetch
+    let wait = 1500
     window.fetch = async (...asked) => {
-        await new Promise(done => setTimeout(done, 500))
+        const mine = wait
+        wait = 0
+        await new Promise(done => setTimeout(done, mine))
         return real(...asked)
     }
 }"""
@@ -168,7 +172,7 @@ SLOWLY = """() => {
 def test_what_a_visitor_thinks_of_an_answer_is_in_the_log(page: Page, served: Served) -> None:
     ask(page, "judge me")
     since = now()
-    page.evaluate(SLOWLY)
+    page.evaluate(OVERTAKING)
     page.get_by_role("button", name="Like", exact=True).click()
     page.get_by_role("button", name="Dislike", exact=True).click()  # a second thought, while the first is on its way
     served.wait(lambda: len(served.lines("feedback", since)) == 2, what="both log lines")

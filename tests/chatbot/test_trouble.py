@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-from playwright.sync_api import BrowserContext, Page, Route, expect
+from playwright.sync_api import BrowserContext, Page, Request, Route, expect
 
 from tests.chatbot.browsing import answers, ask, questions, ready, send, settled, writing
 from tests.chatbot.fake_openai import FakeOpenAI
@@ -49,7 +49,7 @@ def test_closing_the_tab_stops_the_generation(page: Page, served: Served, fake: 
     send(page, "slowly")
     writing(page)
     page.close()
-    served.wait(lambda: fake.abandoned > before, seconds=15, what="the end of the generation")
+    served.wait(lambda: fake.abandoned > before, what="the end of the generation")
     assert served.answered(since)[0]["stop"] == "visitor"
 
 
@@ -144,6 +144,39 @@ def test_a_page_of_which_a_part_did_not_arrive_is_loaded_anew(
     ready(page)
     ask(page, "all there?")
     assert len(failed) == 1
+
+
+def _another_task(request: Request) -> str:
+    """The address of an answer's stream at a task that has not heard of the question."""
+    return re.sub("session_hash=[^&]*", "session_hash=nobody", request.url)
+
+
+def test_a_question_whose_answer_was_asked_of_another_task_is_asked_again_by_itself(page: Page) -> None:
+    """A release moved the traffic between a question's two requests: its POST, and the GET of its answer's stream."""
+    streams: list[str] = []
+
+    def torn(route: Route) -> None:
+        streams.append(route.request.url)
+        route.continue_(url=_another_task(route.request) if len(streams) == 1 else None)
+
+    page.route("**/queue/data*", torn)
+    send(page, "anybody there?")
+    expect(answers(page)).to_have_text(["You said: anybody there?"])
+    settled(page)
+    assert len(streams) == 2
+    expect(questions(page)).to_have_count(1)
+
+
+def test_a_question_that_no_task_answers_is_left_to_the_visitor_after_another_try(page: Page) -> None:
+    page.route("**/queue/data*", lambda route: route.continue_(url=_another_task(route.request)))
+    with page.expect_request("**/queue/data*"), page.expect_navigation():
+        send(page, "anybody there?")
+    with page.expect_request("**/queue/data*"), page.expect_navigation():
+        pass
+    expect(page.get_by_role("button", name="Try again")).to_be_visible()
+    expect(page.locator("#notice")).to_contain_text("This question has no answer yet.")
+    page.wait_for_timeout(1500)
+    settled(page, "failed")
 
 
 def test_a_page_that_never_arrives_whole_says_so(context: BrowserContext, served: Served) -> None:

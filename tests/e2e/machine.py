@@ -6,7 +6,7 @@ import contextlib
 import json
 import os
 import shutil
-import socket
+import signal
 import subprocess
 import sys
 import tomllib
@@ -16,19 +16,10 @@ from typing import Any, Self
 
 import boto3
 
+from tests.leftovers import MARK
+from tests.ports import free_ports
+
 PROJECT = Path(__file__).resolve().parents[2]
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports that were free a moment ago."""
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in sockets]
-    finally:
-        for each in sockets:
-            each.close()
 
 
 # For `variables`: what AWS counts in minutes takes a quarter of it.
@@ -47,6 +38,7 @@ class Machine:
     variables: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        self._spawned: list[subprocess.Popen[str]] = []
         self.port, self.production_port, self.test_port = free_ports(3)
         _copy_project(self.folder)
         self.write_settings()
@@ -68,7 +60,7 @@ class Machine:
 
     def write_settings(self) -> None:
         """The project's own local.toml on this machine's ports, then `settings`."""
-        tables: dict[str, dict[str, Any]] = tomllib.loads((PROJECT / "environments/local.toml").read_text())
+        tables: dict[str, dict[str, Any]] = tomllib.loads(as_shipped("environments/local.toml"))
         tables["environment"]["endpoint_url"] = self.endpoint
         tables["network"] |= {"production_port": self.production_port, "test_port": self.test_port}
         # A test means the same on a machine where a Docker engine happens to run; Docker's own tests say so.
@@ -78,12 +70,14 @@ class Machine:
         lines: list[str] = []
         for table, values in tables.items():
             lines += [f"[{table}]", *(f"{key} = {_toml(value)}" for key, value in values.items()), ""]
-        (self.folder / "environments" / f"{self.environment}.toml").write_text("\n".join(lines))
+        environments = self.folder / "environments"
+        environments.mkdir(exist_ok=True)
+        (environments / f"{self.environment}.toml").write_text("\n".join(lines))
 
     def environ(self) -> dict[str, str]:
         """A clean environment: nothing of AWS, of the test run or of the chatbot."""
         kept = ("PATH", "HOME", "LANG", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "TF_PLUGIN_MIRROR", "XDG_RUNTIME_DIR")
-        environ = {name: os.environ[name] for name in ("DOCKER_HOST", *kept) if name in os.environ}
+        environ = {name: os.environ[name] for name in ("DOCKER_HOST", MARK, *kept) if name in os.environ}
         return environ | {"PYTHONPATH": str(self.folder), "EMULATOR_PORT": str(self.port)} | self.variables
 
     def command(self, *argv: str) -> list[str]:
@@ -104,11 +98,13 @@ class Machine:
         return done
 
     def spawn(self, *argv: str) -> subprocess.Popen[str]:
-        """The same, in the background and in a process group of its own."""
-        return subprocess.Popen(
+        """The same, in the background and in a process group of its own; it ends with the machine."""
+        running = subprocess.Popen(
             self.command(*argv), cwd=self.folder, env=self.environ(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT, text=True, start_new_session=True,
         )  # fmt: skip
+        self._spawned.append(running)
+        return running
 
     def orchestrate(self, *argv: str, **options: Any) -> subprocess.CompletedProcess[str]:
         return self.run("orchestrator", *argv, "--env", self.environment, **options)
@@ -124,6 +120,9 @@ class Machine:
         self.run("emulator", "start", "--runtime", self.runtime, timeout=60)
 
     def stop(self) -> None:
+        for running in self._spawned:
+            if running.poll() is None:
+                os.killpg(running.pid, signal.SIGKILL)
         self.run("emulator", "stop", timeout=60, check=False)
 
     def edit(self, file: str, old: str, new: str) -> None:
@@ -159,6 +158,12 @@ class Machine:
         return session.client(service, endpoint_url=self.endpoint)
 
 
+def as_shipped(name: str) -> str:
+    """A file that people edit, as the project has it: the last commit's."""
+    shown = subprocess.run(["git", "show", f"HEAD:{name}"], cwd=PROJECT, capture_output=True, text=True, check=True)
+    return shown.stdout
+
+
 def _toml(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
@@ -175,7 +180,8 @@ def _copy_project(folder: Path) -> None:
         check=True,
     )
     for name in listed.stdout.decode().split("\0"):
-        if name and (PROJECT / name).is_file():
+        # A person's own environments are none of a test's business.
+        if name and not name.startswith("environments/") and (PROJECT / name).is_file():
             target = folder / name
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(PROJECT / name, target)

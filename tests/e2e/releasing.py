@@ -14,7 +14,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from tests.e2e.machine import Machine
-from tests.e2e.traffic import until
+from tests.waiting import eventually
 
 SOURCE = "chatbot/branding.py"
 GROUP = {"applicationName": "chatbot", "deploymentGroupName": "chatbot"}
@@ -23,7 +23,7 @@ RUNNING = ["Created", "Queued", "InProgress", "Ready"]
 
 def title(url: str) -> str:
     """The title of the page at `url`, which Gradio's first configuration carries."""
-    with urllib.request.urlopen(url, timeout=20) as page:
+    with urllib.request.urlopen(url, timeout=60) as page:
         found = re.search(r'"title":"([^"]*)"', page.read().decode())
     return found[1] if found else ""
 
@@ -135,8 +135,8 @@ def settle(machine: Machine) -> None:
     for deployment in deployments(machine, RUNNING):
         with contextlib.suppress(ClientError):  # a rollback comes to its end by itself
             codedeploy.stop_deployment(deploymentId=deployment, autoRollbackEnabled=True)
-    until(lambda: not deployments(machine, RUNNING), 120, "the end of every deployment")
-    until(lambda: not alarms(machine), 180, "every alarm off")
+    eventually(lambda: not deployments(machine, RUNNING), 120, "the end of every deployment")
+    eventually(lambda: not alarms(machine), 180, "every alarm off")
 
 
 def alarms(machine: Machine) -> list[str]:

@@ -11,7 +11,8 @@ import pytest
 from gradio_client import Client
 
 from tests.e2e.machine import Machine
-from tests.e2e.traffic import Traffic, until
+from tests.e2e.traffic import Traffic
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.e2e
 
@@ -36,7 +37,7 @@ def _healthy(machine: Machine) -> int:
 
 def test_the_page_is_there_on_both_listeners(deployed: Machine) -> None:
     for url in (deployed.url, deployed.test_url):
-        with urllib.request.urlopen(url, timeout=20) as page:
+        with urllib.request.urlopen(url, timeout=60) as page:
             assert page.status == 200
             assert b"gradio" in page.read().lower()
 
@@ -60,13 +61,13 @@ def test_a_second_deploy_skips_every_phase_and_a_plan_finds_nothing(deployed: Ma
 
 def test_a_killed_task_is_replaced_and_nobody_notices(deployed: Machine) -> None:
     ecs = deployed.client("ecs")
-    until(lambda: _healthy(deployed) >= 2, 60, "two healthy targets")
+    eventually(lambda: _healthy(deployed) >= 2, 60, "two healthy targets")
     before = set(ecs.list_tasks(cluster="chatbot")["taskArns"])
     victim = deployed.chatbots()[0]
     with Traffic(deployed.url) as traffic:
         os.kill(victim, signal.SIGKILL)
-        until(lambda: len(set(ecs.list_tasks(cluster="chatbot")["taskArns"]) - before) == 1, 60, "a new task")
-        until(lambda: _healthy(deployed) >= 2, 90, "two healthy targets again")
+        eventually(lambda: len(set(ecs.list_tasks(cluster="chatbot")["taskArns"]) - before) == 1, 60, "a new task")
+        eventually(lambda: _healthy(deployed) >= 2, 90, "two healthy targets again")
     assert traffic.count > 20
     # The requests that the dead task was answering end with it, on a busy machine several; all others are answered.
     assert sum(traffic.failures.values()) <= 5, traffic.failures

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import urllib.request
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -16,7 +15,9 @@ from orchestrator.tools import image
 from tests import docker_base
 from tests.docker_base import docker
 from tests.e2e.machine import QUICK, Machine
-from tests.e2e.traffic import Traffic, until
+from tests.e2e.releasing import retitle
+from tests.e2e.traffic import Traffic
+from tests.waiting import eventually
 
 pytestmark = [pytest.mark.e2e, pytest.mark.docker, pytest.mark.slow(group="docker")]
 
@@ -45,7 +46,7 @@ def base() -> str:
 
 
 @pytest.fixture(scope="module")
-def deployed(base: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
+def shared_machine(base: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
     arguments = {"BASE_IMAGE": base, "WITH_MODEL": "1"}
     settings = {
         "image": {"build_args": arguments},
@@ -55,16 +56,24 @@ def deployed(base: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ma
     }
     machine = Machine(tmp_path_factory.mktemp("machine"), settings, runtime="docker", variables=QUICK)
     try:
-        with machine:
-            machine.orchestrate("deploy", timeout=1500)
-            until(lambda: _healthy(machine) >= 2, 120, "two healthy targets")
-            yield machine
+        yield machine
     finally:
+        machine.stop()
         for container in _containers(machine, "--all"):
             docker("rm", "--force", "--volumes", container, check=False)
         # Where the test of destroy did not run, too.
         for left in set(docker("image", "ls", "--quiet", f"localhost:{machine.port}/*").stdout.split()):
             docker("image", "rm", "--force", left, check=False)
+
+
+@pytest.fixture
+def deployed(shared_machine: Machine) -> Machine:
+    """Deployed, also where another test has just destroyed it."""
+    if not (shared_machine.folder / ".emulator/emulator.json").exists():
+        shared_machine.start()
+        shared_machine.orchestrate("deploy", timeout=1500)
+        eventually(lambda: _healthy(shared_machine) >= 2, 120, "two healthy targets")
+    return shared_machine
 
 
 def _healthy(machine: Machine) -> int:
@@ -87,12 +96,12 @@ def _tasks(machine: Machine, **which: str) -> dict[str, dict[str, Any]]:
 
 def _victim(machine: Machine) -> str:
     """One of two containers that are well."""
-    until(lambda: _healthy(machine) == 2 and len(_tasks(machine)) == 2, 180, "two healthy targets")
+    eventually(lambda: _healthy(machine) == 2 and len(_tasks(machine)) == 2, 180, "two healthy targets")
     return next(iter(_tasks(machine)))
 
 
 def test_tasks_are_containers_as_the_task_definition_says(deployed: Machine) -> None:
-    until(lambda: len(_containers(deployed)) == 2, 180, "the tasks of blue gone")
+    eventually(lambda: len(_containers(deployed)) == 2, 180, "the tasks of blue gone")
     tasks = _tasks(deployed)
     assert set(tasks) == set(_containers(deployed))
     for container, task in tasks.items():
@@ -113,16 +122,14 @@ def test_a_conversation_is_held_with_the_model_in_the_image(deployed: Machine) -
 
 def test_a_release_goes_through_the_pipeline_and_nobody_notices(deployed: Machine) -> None:
     before = set(_containers(deployed))
-    branding = deployed.folder / "chatbot/branding.py"
-    branding.write_text(re.sub(r'^TITLE = ".*"', 'TITLE = "In a container"', branding.read_text(), flags=re.MULTILINE))
-    commit = deployed.commit("Another title")
+    title, commit = retitle(deployed, "In a container")
     with Traffic(deployed.url) as traffic:
         deployed.orchestrate("release", timeout=900)
     assert traffic.count > 50
     assert not traffic.failures
-    with urllib.request.urlopen(deployed.url, timeout=20) as page:
-        assert b"In a container" in page.read()
-    until(lambda: len(_containers(deployed)) == 2, 120, "the tasks of blue gone")
+    with urllib.request.urlopen(deployed.url, timeout=60) as page:
+        assert title.encode() in page.read()
+    eventually(lambda: len(_containers(deployed)) == 2, 120, "the tasks of blue gone")
     assert not before.intersection(_containers(deployed))
     written = datetime.fromtimestamp(int(deployed.git("show", "--no-patch", "--format=%at")), UTC)
     for container in _containers(deployed):
@@ -135,8 +142,8 @@ def test_a_release_goes_through_the_pipeline_and_nobody_notices(deployed: Machin
 
 def _replaced(machine: Machine, victim: str, seconds: float) -> dict[str, Any]:
     """Waits until another task has taken the place of the victim's; the victim's task as it ended."""
-    until(lambda: victim not in _tasks(machine), seconds, "the victim's task stopped")
-    until(lambda: _healthy(machine) >= 2 and len(_tasks(machine)) >= 2, 180, "two healthy targets again")
+    eventually(lambda: victim not in _tasks(machine), seconds, "the victim's task stopped")
+    eventually(lambda: _healthy(machine) >= 2 and len(_tasks(machine)) >= 2, 180, "two healthy targets again")
     return _tasks(machine, desiredStatus="STOPPED")[victim]
 
 
@@ -192,7 +199,7 @@ def test_an_engine_without_the_base_image_ends_in_a_bundle_that_runs(base: str, 
     with Machine(folder, settings, runtime="auto", variables=QUICK) as machine:
         done = machine.orchestrate("deploy", timeout=900)
         assert "localhost:9/not/to/be/had:1 cannot be pulled" in done.stdout + done.stderr
-        until(lambda: _healthy(machine) >= 2, 120, "two healthy targets")
-        with urllib.request.urlopen(machine.url, timeout=20) as page:
+        eventually(lambda: _healthy(machine) >= 2, 120, "two healthy targets")
+        with urllib.request.urlopen(machine.url, timeout=60) as page:
             assert page.status == 200
         assert not _containers(machine, "--all")

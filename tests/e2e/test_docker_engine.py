@@ -15,10 +15,10 @@ import pytest
 from emulator.data.tasks.docker import engine
 from emulator.emulator import Emulator
 from emulator.state.store import Config
-from tests.e2e.traffic import until
 from tests.emulator.data.test_tasks_runtimes import BUSYBOX, make_image
 from tests.emulator.ecs.conftest import World
 from tests.engines import Engine, own_engine
+from tests.waiting import eventually
 
 pytestmark = [pytest.mark.docker, pytest.mark.slow(group="docker")]
 
@@ -63,13 +63,13 @@ def test_a_service_outlives_its_engine(world: World, engine_here: Engine) -> Non
     before = {task["taskArn"] for task in world.tasks()}
 
     engine_here.stop()
-    until(lambda: not before.intersection(task["taskArn"] for task in world.tasks()), 60, "the old tasks stopped")
+    eventually(lambda: not before.intersection(task["taskArn"] for task in world.tasks()), 60, "the old tasks stopped")
     reasons = [task["containers"][0].get("reason", "") + task["stoppedReason"] for task in map(world.task, before)]
     assert all(reasons)
     # Without an engine no task can start; the service goes on trying, more and more slowly, and nothing dies of it.
-    until(lambda: len(world.tasks(desiredStatus="STOPPED")) > 2, 60, "another try")
+    eventually(lambda: len(world.tasks(desiredStatus="STOPPED")) > 2, 60, "another try")
     time.sleep(1)
 
     engine_here.start()
-    until(lambda: world.service()["runningCount"] == 2, 120, "both tasks run again")
+    eventually(lambda: world.service()["runningCount"] == 2, 120, "both tasks run again")
     assert not before.intersection(task["taskArn"] for task in world.tasks())

@@ -17,7 +17,8 @@ import pytest
 from emulator import daemon
 from emulator.state.clients import Credentials
 from orchestrator.tools import terraform_program
-from tests.e2e.machine import PROJECT, free_ports
+from tests.e2e.machine import PROJECT
+from tests.ports import free_ports
 
 LOCK = PROJECT / "terraform/stacks/network/.terraform.lock.hcl"
 
@@ -31,7 +32,7 @@ class Root:
         shutil.copy(LOCK, self.folder)
         port, self.http_port = free_ports(2)
         self.options = daemon.Options((folder / "emulator").resolve(), port, "process")
-        self.instance = daemon.start(self.options)
+        self.url = f"http://localhost:{port}"
         config = folder / "terraform.rc"
         (folder / "cache").mkdir()
         mirror = terraform_program.mirror(terraform_program.locked_version(LOCK))
@@ -41,7 +42,7 @@ class Root:
         self._environ = kept | {
             "TF_CLI_CONFIG_FILE": str(config),
             "TF_VAR_http_port": str(self.http_port),
-            "AWS_ENDPOINT_URL": self.instance.url,
+            "AWS_ENDPOINT_URL": self.url,
             "AWS_ACCESS_KEY_ID": credentials.access_key,
             "AWS_SECRET_ACCESS_KEY": credentials.secret_key,
         }
@@ -53,6 +54,10 @@ class Root:
         )
 
     def apply(self) -> None:
+        """Whether or not another test has destroyed it."""
+        if daemon.running(self.options.folder):
+            return
+        self.instance = daemon.start(self.options)
         initialised = self("init", "-input=false", "-lockfile=readonly", "-no-color")
         assert initialised.returncode == 0, initialised.stderr
         applied = self("apply", "-auto-approve", "-input=false", "-no-color")
@@ -64,13 +69,19 @@ class Root:
 
 
 @pytest.fixture(scope="module")
-def root(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Root]:
+def shared_root(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Root]:
     root = Root(tmp_path_factory.mktemp("foreign"))
     try:
-        root.apply()
         yield root
     finally:
         root.stop()
+
+
+@pytest.fixture
+def root(shared_root: Root) -> Root:
+    """Applied."""
+    shared_root.apply()
+    return shared_root
 
 
 @pytest.mark.e2e
@@ -101,7 +112,7 @@ def test_destroy_leaves_nothing(root: Root) -> None:
 
 def _get(url: str, headers: dict[str, str]) -> tuple[int, str]:
     try:
-        with urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=10) as answer:
+        with urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=60) as answer:
             return answer.status, answer.read().decode()
     except urllib.error.HTTPError as error:
         return error.code, error.read().decode()

@@ -23,7 +23,8 @@ from tests.e2e.releasing import (
     title,
     title_at,
 )
-from tests.e2e.traffic import Traffic, until
+from tests.e2e.traffic import Traffic
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.e2e
 EVENTS = ["BeforeInstall", "Install", "AfterInstall", "AllowTestTraffic", "AfterAllowTestTraffic", "BeforeAllowTraffic",
@@ -76,8 +77,8 @@ def test_a_plain_git_push_releases_and_the_aws_cli_follows_it(releasing: Machine
     push = ("-c", f"credential.helper={helper}", "-c", "credential.useHttpPath=true", "push")
     releasing.git(*push, pipeline["clone_url_http"], f"HEAD:{pipeline['branch']}", env=aws)
 
-    until(lambda: execution_of(releasing, commit).get("status"), 60, "an execution of the pushed commit")
-    until(lambda: execution_of(releasing, commit)["status"] != "InProgress", 400, "the end of the execution")
+    eventually(lambda: execution_of(releasing, commit).get("status"), 60, "an execution of the pushed commit")
+    eventually(lambda: execution_of(releasing, commit)["status"] != "InProgress", 400, "the end of the execution")
     assert execution_of(releasing, commit)["status"] == "Succeeded"
     for argv in (
         ["deploy", "wait", "deployment-successful", "--deployment-id", deployments(releasing)[0]],
@@ -150,10 +151,10 @@ def test_history_tells_the_releases_and_a_rollback_brings_the_one_before_back(re
 def test_a_killed_follower_leaves_the_release_alone_and_another_takes_over(releasing: Machine) -> None:
     new, commit = retitle(releasing, "Followed")
     first = releasing.spawn("orchestrator", "release", "--env", releasing.environment)
-    until(lambda: execution_of(releasing, commit).get("status") == "InProgress", 120, "the pipeline runs")
+    eventually(lambda: execution_of(releasing, commit).get("status") == "InProgress", 120, "the pipeline runs")
     time.sleep(2)
     first.kill()
-    first.wait(20)
+    first.wait(60)
     assert execution_of(releasing, commit)["status"] == "InProgress"
     followed = releasing.orchestrate("release", "--follow")
     assert "AllowTraffic" in followed.stdout + followed.stderr

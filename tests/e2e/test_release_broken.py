@@ -11,7 +11,8 @@ import yaml
 
 from tests.e2e.machine import PROJECT, Machine
 from tests.e2e.releasing import RUNNING, alarms, deployments, release_of, retitle, serving, title
-from tests.e2e.traffic import Traffic, get, until
+from tests.e2e.traffic import Traffic, get
+from tests.waiting import eventually
 
 
 @dataclass(frozen=True)
@@ -103,12 +104,12 @@ def test_errors_after_the_shift_raise_an_alarm_that_takes_the_traffic_back(relea
     assert not traffic.failures
     other = {"blue": "green", "green": "blue"}[colour]
     alarm = f"chatbot-{other}-5xx"
-    until(lambda: not deployments(releasing, RUNNING), 120, "the end of the rollback")
+    eventually(lambda: not deployments(releasing, RUNNING), 120, "the end of the rollback")
     again = releasing.orchestrate("release", "--again", check=False)
     assert again.returncode == 2
     assert f"alarm {alarm} is on" in again.stderr + again.stdout
     _told(releasing, commit, fault)
-    until(lambda: not alarms(releasing), 150, "the alarm off, as no broken answer has come for a minute")
+    eventually(lambda: not alarms(releasing), 150, "the alarm off, as no broken answer has come for a minute")
     _release_a_good_one(releasing, colour)
 
 

@@ -8,7 +8,8 @@ import pytest
 
 from tests.e2e.machine import Machine
 from tests.e2e.releasing import RUNNING, deployments, execution_of, history, release_of, retitle, serving, shares, title
-from tests.e2e.traffic import Traffic, until
+from tests.e2e.traffic import Traffic
+from tests.waiting import eventually
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow(group="releases")]
 
@@ -25,10 +26,10 @@ def test_a_stop_before_the_shift_goes_back_and_the_next_good_release_works(relea
     before, colour = title(releasing.url), serving(releasing)
     _, commit = retitle(releasing, "Stopped")
     releasing.orchestrate("release", "--no-wait")
-    until(lambda: deployments(releasing, RUNNING), 200, "a deployment")
+    eventually(lambda: deployments(releasing, RUNNING), 200, "a deployment")
     with Traffic(releasing.url) as traffic:
         stopped = releasing.orchestrate("stop")
-        until(lambda: not deployments(releasing, RUNNING), 120, "its end")
+        eventually(lambda: not deployments(releasing, RUNNING), 120, "its end")
     assert "pipeline execution" in stopped.stdout + stopped.stderr
     assert (title(releasing.url), serving(releasing)) == (before, colour)
     assert not traffic.failures
@@ -49,7 +50,7 @@ def test_a_stop_during_the_build_ends_the_release_before_its_deployment(releasin
     releasing.orchestrate("stop")
     releasing.edit("buildspec.yml", slowly, "")
     releasing.commit("Builds are quick again")
-    until(lambda: execution_of(releasing, commit)["status"] == "Stopped", 120, "the pipeline stopped")
+    eventually(lambda: execution_of(releasing, commit)["status"] == "Stopped", 120, "the pipeline stopped")
     assert deployments(releasing) == known
     assert title(releasing.url) == before
     told = release_of(releasing, commit)
@@ -102,9 +103,9 @@ def test_a_refused_release_is_never_deployed(careful: Machine, releasing: Machin
     before, known = title(releasing.url), deployments(releasing)
     _, commit = retitle(releasing, "Refused")
     releasing.orchestrate("release", "--no-wait")
-    until(lambda: _asks(releasing), 200, "the question")
+    eventually(lambda: _asks(releasing), 200, "the question")
     releasing.orchestrate("approve", "--reject", "--summary", "not on a Friday")
-    until(lambda: execution_of(releasing, commit)["status"] == "Failed", 60, "the end of the pipeline")
+    eventually(lambda: execution_of(releasing, commit)["status"] == "Failed", 60, "the end of the pipeline")
     assert deployments(releasing) == known
     assert title(releasing.url) == before
     told = release_of(releasing, commit)
@@ -122,13 +123,13 @@ def test_an_approved_release_that_is_stopped_mid_shift_goes_back_and_the_next_on
     other = {"blue": "green", "green": "blue"}[colour]
     _, commit = retitle(releasing, "Half way")
     releasing.orchestrate("release", "--no-wait")
-    until(lambda: _asks(releasing), 200, "the question")
+    eventually(lambda: _asks(releasing), 200, "the question")
     assert not deployments(releasing, RUNNING)
     with Traffic(releasing.url) as traffic:
         releasing.orchestrate("approve")
-        until(lambda: shares(releasing).get(other) == 50, 200, "half of the traffic on the new colour")
+        eventually(lambda: shares(releasing).get(other) == 50, 200, "half of the traffic on the new colour")
         releasing.orchestrate("stop")
-        until(lambda: not deployments(releasing, RUNNING), 120, "its end")
+        eventually(lambda: not deployments(releasing, RUNNING), 120, "its end")
         assert shares(releasing)[colour] == 100
     assert not traffic.failures
     assert (title(releasing.url), serving(releasing)) == (before, colour)
@@ -137,7 +138,7 @@ def test_an_approved_release_that_is_stopped_mid_shift_goes_back_and_the_next_on
 
     new, _ = retitle(releasing, "All the way")
     release = releasing.spawn("orchestrator", "release", "--env", releasing.environment)
-    until(lambda: _asks(releasing), 200, "the next question")
+    eventually(lambda: _asks(releasing), 200, "the next question")
     with Traffic(releasing.url) as traffic:
         releasing.orchestrate("approve", "--summary", "looks good")
         said, _ = release.communicate(timeout=300)

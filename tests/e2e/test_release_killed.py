@@ -15,7 +15,7 @@ import pytest
 
 from tests.e2e.machine import Machine
 from tests.e2e.releasing import deployments, retitle, title
-from tests.e2e.traffic import until
+from tests.waiting import eventually
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow(group="releases")]
 
@@ -32,11 +32,11 @@ def test_an_emulator_killed_in_a_release_comes_back_clean(standing: Machine) -> 
     known = len(deployments(standing))
     new, _ = retitle(standing, "Lost")
     standing.orchestrate("release", "--no-wait")
-    until(lambda: len(deployments(standing)) > known, 200, "a deployment")
-    until(lambda: len(_tasks(standing)) > 2, 60, "tasks of both colours")
+    eventually(lambda: len(deployments(standing)) > known, 200, "a deployment")
+    eventually(lambda: len(_tasks(standing)) > 2, 60, "tasks of both colours")
     pid = json.loads(standing.run("emulator", "status", "--json").stdout)["pid"]
     os.kill(pid, signal.SIGKILL)
-    until(lambda: not _running_in(standing.folder), 30, "every process of the killed emulator gone")
+    eventually(lambda: not _running_in(standing.folder), 30, "every process of the killed emulator gone")
     standing.start()
     standing.orchestrate("deploy")
     assert title(standing.url) == new  # what is committed is what a new deploy builds

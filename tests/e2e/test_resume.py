@@ -15,7 +15,7 @@ import pytest
 
 from orchestrator import phases
 from tests.e2e.machine import QUICK, Machine
-from tests.e2e.traffic import until
+from tests.waiting import eventually
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow(group="resume")]
 
@@ -58,12 +58,12 @@ def _kill_in(machine: Machine, phase: str, *, everything: bool) -> None:
         ended = any(line.startswith(phase) and " starts" not in line and "/" not in line for line in lines)
         return b': Creating..."' in fresh_log or ended
 
-    until(creating, 600, output.read_text, pause=0.05)
+    eventually(creating, 600, output.read_text, pause=0.05)
     time.sleep(1.0)  # in the middle of it
     for pid in _children(running.pid) if everything else [running.pid]:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
-    running.wait(timeout=20)
+    running.wait(timeout=60)
 
 
 def _killed(machine: Machine) -> str:
@@ -107,7 +107,7 @@ def test_killed_in_every_phase_a_deploy_goes_on_and_doubles_nothing(fresh: Machi
     done = fresh.orchestrate("deploy", timeout=900, check=False)
     assert done.returncode == 0, done.stdout + done.stderr + _killed(fresh)
     assert _counts(fresh) == ONCE
-    with urllib.request.urlopen(fresh.url, timeout=20) as page:
+    with urllib.request.urlopen(fresh.url, timeout=60) as page:
         assert page.status == 200
     again = fresh.orchestrate("deploy")
     assert "no changes: skipped" in again.stdout

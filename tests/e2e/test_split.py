@@ -15,8 +15,9 @@ import pytest
 from tests.chatbot.fake_openai import FakeOpenAI
 from tests.e2e.machine import Machine
 from tests.e2e.releasing import settle
-from tests.e2e.traffic import Act, Traffic, chat, until
+from tests.e2e.traffic import Act, Traffic, chat
 from tests.e2e.visitor import Visitor
+from tests.waiting import eventually
 
 pytestmark = [pytest.mark.e2e, pytest.mark.slow(group="releases")]
 
@@ -125,7 +126,7 @@ class Weights:
         return known[-1] if known and then and known[-1] == then[0] else None
 
     @property
-    def until(self) -> float:
+    def eventually(self) -> float:
         """Until when blue surely had some of the traffic."""
         return max(each.before for each in self.readings if each.percentage < 100)
 
@@ -165,7 +166,7 @@ def released(machine: Machine, name: str) -> Release:
     latecomers = Traffic(machine.url, 16, [look(release.people)], people=24)
     with release.weights, strangers, regulars, chatting:
         machine.orchestrate("release", "--no-wait")
-        until(lambda: release.weights.readings[-1].percentage, 300, "green has some of the traffic", pause=0.1)
+        eventually(lambda: release.weights.readings[-1].percentage, 300, "green has some of the traffic", pause=0.1)
         with latecomers:
             machine.orchestrate("release", "--follow")
     assert not strangers.failures + regulars.failures + chatting.failures + latecomers.failures

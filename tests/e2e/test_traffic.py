@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from tests.e2e.traffic import Act, Traffic, chat, get, until
+from tests.e2e.traffic import Act, Traffic, chat, get
+from tests.waiting import eventually
 
 EVENTS: dict[str, list[dict[str, Any]]] = {
     "whole": [{"msg": "process_starts"}, {"msg": "process_completed", "success": True, "output": {"data": ["whole"]}}],
@@ -77,7 +78,7 @@ def site() -> Iterator[Site]:
     site, ready, over = Site(), threading.Event(), threading.Event()
     thread = threading.Thread(target=lambda: asyncio.run(site.serve(ready, over)))
     thread.start()
-    assert ready.wait(20)
+    assert ready.wait(60)
     yield site
     over.set()
     thread.join(20)
@@ -86,7 +87,7 @@ def site() -> Iterator[Site]:
 def noticed(site: Site, act: Act, count: int = 3) -> dict[str, int]:
     """The failures of at least `count` requests."""
     with Traffic(site.url, 50, [act]) as traffic:
-        until(lambda: traffic.count >= count, 20, "that many requests", pause=0.01)
+        eventually(lambda: traffic.count >= count, 20, "that many requests", pause=0.01)
     return dict(traffic.failures)
 
 
@@ -123,7 +124,7 @@ def test_people_keep_their_cookies_and_strangers_have_none(site: Site) -> None:
     noticed(site, get("/"), 5)
     assert site.cookies == {""}
     with Traffic(site.url, 100, [get("/")], people=3) as traffic:
-        until(lambda: traffic.count >= 20, 20, "twenty requests", pause=0.01)
+        eventually(lambda: traffic.count >= 20, 20, "twenty requests", pause=0.01)
     assert len(site.cookies) >= 4
 
 
@@ -139,7 +140,7 @@ def test_the_pace_does_not_depend_on_the_answers(site: Site) -> None:
 def test_a_stream_is_whole_or_broken_and_opened_again(site: Site) -> None:
     for question, whole in (("whole", True), ("ended", False)):
         with Traffic(site.url, 10, streams=2, stream=chat(question)) as traffic:
-            until(lambda: traffic.streams.whole + traffic.streams.broken.total() >= 3, 20, "three streams")
+            eventually(lambda: traffic.streams.whole + traffic.streams.broken.total() >= 3, 20, "three streams")
         assert bool(traffic.streams.whole) is whole
         assert bool(traffic.streams.broken) is not whole
         assert traffic.streams.open == 0
@@ -147,4 +148,4 @@ def test_a_stream_is_whole_or_broken_and_opened_again(site: Site) -> None:
 
 def test_what_never_comes_true_fails_and_says_what() -> None:
     with pytest.raises(AssertionError, match=r"not within 0\.1 s: the moon"):
-        until(lambda: False, 0.1, lambda: "the moon", pause=0.01)
+        eventually(lambda: False, 0.1, lambda: "the moon", pause=0.01)

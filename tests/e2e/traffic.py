@@ -136,14 +136,3 @@ class Traffic:
 
 def _kind(error: Exception) -> str:
     return str(error) if isinstance(error, Failed) else f"{type(error).__name__}: {error}"
-
-
-def until(
-    condition: Callable[[], object], seconds: float, what: str | Callable[[], str], *, pause: float = 0.5
-) -> None:
-    """Waits until `condition` is true; after `seconds` the test fails, saying `what` did not happen."""
-    end = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > end:
-            raise AssertionError(f"not within {seconds:g} s: {what if isinstance(what, str) else what()}")
-        time.sleep(pause)

@@ -18,6 +18,10 @@ class Failed(Exception):
     """Something that a visitor would have noticed; the text has no ids in it, so that equal ones can be counted."""
 
 
+class _Torn(Failed):
+    """A release moved the traffic between a question's two requests; the page asks again (chatbot/assets/chat.js)."""
+
+
 class Visitor:
     """Without `cookies` every request is somebody new to the load balancer."""
 
@@ -40,7 +44,14 @@ class Visitor:
             return await response.text()
 
     async def ask(self, question: str) -> str:
-        """The whole answer, as the page asks for it: join the queue, then read the session's stream to its end."""
+        """The whole answer, as the page asks for it; once more where the stream's task does not know the question."""
+        try:
+            return await self._asked(question)
+        except _Torn:
+            return await self._asked(question)
+
+    async def _asked(self, question: str) -> str:
+        """Join the queue, then read the session's stream to its end."""
         session = uuid.uuid4().hex
         function = await self._function()
         asked = {"data": [question, None], "fn_index": function, "session_hash": session}
@@ -54,7 +65,8 @@ class Visitor:
                 if message.get("msg") == "process_completed":
                     answer = _answer(message)
                 elif message.get("msg") == "unexpected_error":
-                    raise Failed(f"stream: {message.get('message') or message}")
+                    kind = _Torn if message.get("session_not_found") else Failed
+                    raise kind(f"stream: {message.get('message') or message}")
         if answer is None:
             raise Failed("stream: it ended before the answer was complete")
         return answer

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -17,6 +16,7 @@ import pytest
 
 from emulator.emulator import Emulator
 from emulator.state.store import Config
+from tests import ports
 
 ROOT = Path(__file__).parents[2]
 # No test asks for a machine image; moto would make a thousand for every one of them.
@@ -72,7 +72,5 @@ def emulator_process(tmp_path: Path, free_port: int) -> Iterator[EmulatorProcess
 
 @pytest.fixture
 def free_port() -> int:
-    """A port that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port that nobody has."""
+    return ports.free_port()

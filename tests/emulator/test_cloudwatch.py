@@ -14,6 +14,7 @@ from emulator.loops.alarms import judge
 from emulator.state.call import AwsError
 from emulator.state.metrics import Metric, Metrics, summary
 from emulator.state.store import Store
+from tests.waiting import eventually
 
 _DIMENSIONS = [{"Name": "TargetGroup", "Value": "targetgroup/blue/1"}]
 
@@ -186,10 +187,12 @@ def test_an_alarm_goes_off_and_its_history_says_why(cloudwatch: Any) -> None:
         Tags=[{"Key": "team", "Value": "chat"}],
     )
     cloudwatch.put_metric_data(Namespace="Test", MetricData=[{"MetricName": "Errors", "Value": 7}])
-    deadline = time.monotonic() + 10
-    while (found := cloudwatch.describe_alarms(AlarmNames=["errors"])["MetricAlarms"][0])["StateValue"] != "ALARM":
-        assert time.monotonic() < deadline, found
-        time.sleep(0.2)
+
+    def alarm() -> Any:
+        found = cloudwatch.describe_alarms(AlarmNames=["errors"])["MetricAlarms"][0]
+        return found if found["StateValue"] == "ALARM" else None
+
+    found = eventually(alarm)
     assert "greater than or equal to the threshold (5.0)" in found["StateReason"]
     history = cloudwatch.describe_alarm_history(AlarmName="errors", HistoryItemType="StateUpdate")["AlarmHistoryItems"]
     assert history[0]["HistorySummary"].endswith("to ALARM")

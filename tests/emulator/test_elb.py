@@ -2,13 +2,11 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import ssl
 import threading
-import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -21,6 +19,8 @@ from botocore.exceptions import ClientError
 from emulator.emulator import Emulator
 from emulator.loops.elb import DataPlane
 from emulator.state.targets import Targets
+from tests import ports
+from tests.waiting import eventually
 
 
 @contextmanager
@@ -56,7 +56,7 @@ class Stand:
     green: str
 
     def get(self) -> str:
-        with urllib.request.urlopen(f"http://localhost:{self.port}/", timeout=5) as answer:
+        with urllib.request.urlopen(f"http://localhost:{self.port}/", timeout=60) as answer:
             text: bytes = answer.read()
             return text.decode()
 
@@ -96,20 +96,6 @@ def stand(emulator: Emulator, free_port: int) -> Stand:
         DefaultActions=[{"Type": "forward", "TargetGroupArn": blue}],
     )["Listeners"][0]["ListenerArn"]
     return Stand(elb, arn, listener, free_port, blue, green)
-
-
-def eventually(check: Callable[[], bool], seconds: float = 15) -> None:
-    deadline = time.monotonic() + seconds
-    while not _holds(check):
-        assert time.monotonic() < deadline, f"not within {seconds} s"
-        time.sleep(0.1)
-
-
-def _holds(check: Callable[[], bool]) -> bool:
-    try:
-        return check()
-    except (OSError, urllib.error.URLError):
-        return False
 
 
 def test_a_load_balancer_is_reached_by_its_dns_name(stand: Stand) -> None:
@@ -192,9 +178,7 @@ def test_a_listener_on_a_port_of_another_program_is_refused_with_its_name(stand:
 def test_an_https_listener_shows_the_certificate_of_acm(emulator: Emulator, stand: Stand, tmp_path: Path) -> None:
     acm = emulator.store.clients("acm")
     arn = acm.request_certificate(DomainName="localhost")["CertificateArn"]
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = ports.free_port()
     stand.elb.create_listener(
         LoadBalancerArn=stand.arn,
         Port=port,
@@ -207,7 +191,7 @@ def test_an_https_listener_shows_the_certificate_of_acm(emulator: Emulator, stan
     context = ssl.create_default_context()
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE  # Amazon's issuer is only a name here
     url = f"https://localhost:{port}/"
-    eventually(lambda: urllib.request.urlopen(url, context=context, timeout=5).status == 204)
+    eventually(lambda: urllib.request.urlopen(url, context=context, timeout=60).status == 204)
     assert ssl.get_server_certificate(("localhost", port)).strip() == trusted.read_text().strip()
 
 

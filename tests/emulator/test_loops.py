@@ -14,9 +14,9 @@ def test_a_loop_runs_at_once_and_again_after_every_change(tmp_path: Path) -> Non
     store, steps = Store(tmp_path), threading.Semaphore(0)
     runner = Runner(store, [Loop("counting", lambda _: steps.release(), every=60)])
     runner.start()
-    assert steps.acquire(timeout=10)
+    assert steps.acquire(timeout=60)
     store.changed()
-    assert steps.acquire(timeout=10)
+    assert steps.acquire(timeout=60)
     runner.close()
     store.close()
 
@@ -32,7 +32,7 @@ def test_a_step_that_fails_is_logged_and_tried_again(tmp_path: Path, caplog: pyt
 
     runner = Runner(store, [Loop("failing", step, every=0.1)])
     runner.start()
-    assert done.wait(10)
+    assert done.wait(60)
     runner.close()
     store.close()
     assert "the first step fails" in caplog.text
@@ -49,7 +49,7 @@ def test_closing_waits_for_all_steps_together_and_not_for_ever(tmp_path: Path, m
     runner.start()
     began = time.monotonic()
     runner.close()
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 20
     release.set()
     store.close()
 

@@ -15,6 +15,7 @@ from emulator.emulator import Emulator
 from emulator.state import moto
 from emulator.state.call import AwsError
 from emulator.state.clients import Credentials
+from tests.waiting import eventually
 
 Client = Callable[[str], Any]
 _TRUST = {
@@ -166,10 +167,9 @@ def test_a_scaling_policy_scales_the_service_when_its_alarm_is_raised(emulator: 
             for moment in minutes
         ],
     )
-    deadline = time.monotonic() + 60
-    while ecs.describe_services(cluster="shop", services=["web"])["services"][0]["desiredCount"] != 2:
-        assert time.monotonic() < deadline
-        time.sleep(0.2)
+    eventually(
+        lambda: ecs.describe_services(cluster="shop", services=["web"])["services"][0]["desiredCount"] == 2, pause=0.2
+    )
     activity = scaling.describe_scaling_activities(ServiceNamespace="ecs")["ScalingActivities"][0]
     assert activity["Description"] == "Setting desired count to 2."
     arn = scaling.describe_scalable_targets(ServiceNamespace="ecs")["ScalableTargets"][0]["ScalableTargetARN"]

@@ -66,7 +66,7 @@ def _answer(emulator: Emulator, service: str, target: str) -> tuple[int, dict[st
     }  # fmt: skip
     request = urllib.request.Request(emulator.url, b"{}", headers)
     try:
-        with urllib.request.urlopen(request, timeout=10) as answer:
+        with urllib.request.urlopen(request, timeout=60) as answer:
             return answer.status, json.load(answer)
     except urllib.error.HTTPError as error:
         return error.code, json.load(error)

@@ -9,9 +9,9 @@ import urllib.request
 from types import TracebackType
 from typing import Any
 
+from tests import leftovers
 from tests.docker_base import docker
 
-LABEL = "dev.chatbot.test=image"
 LIKE_FARGATE = ("--read-only", "--tmpfs", "/tmp:rw,noexec,nosuid,size=64m", "--cap-drop", "ALL")
 
 
@@ -40,7 +40,7 @@ class Container:
         began = time.monotonic()
         while time.monotonic() - began < seconds:
             try:
-                with urllib.request.urlopen(self.url + path, timeout=5):
+                with urllib.request.urlopen(self.url + path, timeout=60):
                     return time.monotonic() - began
             except (OSError, urllib.error.URLError, IndexError):
                 assert self.state["Running"], f"it ended: {self.logs}"
@@ -53,7 +53,8 @@ class Containers:
         self._started: list[Container] = []
 
     def run(self, image: str, *flags: str, command: tuple[str, ...] = ()) -> Container:
-        arguments = ("run", "--detach", f"--label={LABEL}", "--publish", "127.0.0.1::7860", *LIKE_FARGATE, *flags)
+        label = f"--label={leftovers.LABEL}={leftovers.mark()}"
+        arguments = ("run", "--detach", label, "--publish", "127.0.0.1::7860", *LIKE_FARGATE, *flags)
         container = Container(docker(*arguments, image, *command).stdout.strip())
         self._started.append(container)
         return container

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import threading
-import time
 import urllib.request
 from typing import Any
 from urllib.parse import urljoin
@@ -15,6 +14,7 @@ from gradio_client import Client
 
 from tests.docker_base import docker
 from tests.image.containers import Containers
+from tests.waiting import eventually
 
 pytestmark = [pytest.mark.docker, pytest.mark.slow(group="images")]
 
@@ -24,7 +24,7 @@ def _config(image: str) -> dict[str, Any]:
 
 
 def _get(url: str) -> tuple[int, bytes]:
-    with urllib.request.urlopen(url, timeout=20) as answer:
+    with urllib.request.urlopen(url, timeout=60) as answer:
         return answer.status, answer.read()
 
 
@@ -60,18 +60,18 @@ def test_it_says_what_it_is(lean: str) -> None:
 @pytest.mark.parametrize("port", [7860, 9000])
 def test_its_health_check_passes_on_whatever_port_it_listens(lean: str, containers: Containers, port: int) -> None:
     container = containers.run(lean, "--env", f"PORT={port}", "--health-interval=1s")
-    _until(lambda: container.state["Health"]["Status"] == "healthy", 180)
+    eventually(lambda: container.state["Health"]["Status"] == "healthy", 180)
 
 
 def test_its_health_check_fails_where_nothing_listens(lean: str, containers: Containers) -> None:
     flags = ("--entrypoint", "python", "--health-interval=1s", "--health-start-period=1s", "--health-retries=2")
     container = containers.run(lean, *flags, command=("-c", "import time; time.sleep(60)"))
-    _until(lambda: container.state["Health"]["Status"] == "unhealthy", 60)
+    eventually(lambda: container.state["Health"]["Status"] == "unhealthy", 60)
 
 
 def test_a_wrong_setting_ends_it_with_the_reason(lean: str, containers: Containers) -> None:
     container = containers.run(lean, "--env", "CHATBOT_TEMPERATURE=hot")
-    _until(lambda: not container.state["Running"], 30)
+    eventually(lambda: not container.state["Running"], 30)
     assert container.state["ExitCode"] == 2
     assert "CHATBOT_TEMPERATURE" in container.logs
 
@@ -91,7 +91,7 @@ def test_a_stop_lets_an_answer_finish(model: str, containers: Containers) -> Non
     container = containers.run(model, *flags)
     container.until_ready("/readyz")
     job = Client(container.url, verbose=False).submit("Tell me a long story about a river.", api_name="/chat")
-    _until(lambda: len(job.outputs()) > 0, 60)
+    eventually(lambda: len(job.outputs()) > 0, 60)
     before = len(job.outputs())
     stopping = threading.Thread(target=docker, args=("stop", "--time=60", container.id))
     stopping.start()
@@ -126,10 +126,3 @@ def test_everything_that_the_page_names_is_in_the_image(lean: str, containers: C
                 if deeper not in seen:
                     seen.add(deeper)
                     assert _get(deeper)[0] == 200
-
-
-def _until(condition: Any, seconds: float) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, f"not within {seconds:g} s"
-        time.sleep(0.2)

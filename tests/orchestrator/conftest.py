@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import secrets
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -17,25 +18,31 @@ from moto.server import ThreadedMotoServer
 from orchestrator import config as configuration
 from orchestrator.config import Config
 from orchestrator.site import Site
+from tests.ports import free_ports
 
 LOCAL = """
 [environment]
 endpoint_url = "{endpoint}"
 
 [network]
-production_port = 8000
-test_port = 8001
+production_port = {production}
+test_port = {test}
 
 [ecr]
 force_delete = true
 """
 
 
+def _local(endpoint: str) -> str:
+    production, test = free_ports(2)
+    return LOCAL.format(endpoint=endpoint, production=production, test=test)
+
+
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
     """A checkout with one environment, whose endpoint answers nothing."""
     (tmp_path / "environments").mkdir()
-    (tmp_path / "environments/local.toml").write_text(LOCAL.format(endpoint="http://127.0.0.1:9"))
+    (tmp_path / "environments/local.toml").write_text(_local("http://127.0.0.1:9"))
     return tmp_path
 
 
@@ -50,10 +57,10 @@ def endpoint() -> Iterator[str]:
 
 
 @pytest.fixture
-def config(checkout: Path, endpoint: str, request: pytest.FixtureRequest) -> Config:
+def config(checkout: Path, endpoint: str) -> Config:
     """An environment of this test's own on that AWS."""
-    (checkout / "environments/local.toml").write_text(LOCAL.format(endpoint=endpoint))
-    name = "t" + hashlib.sha256(request.node.nodeid.encode()).hexdigest()[:12]
+    (checkout / "environments/local.toml").write_text(_local(endpoint))
+    name = f"t{secrets.token_hex(6)}"  # another one for each try: what the one before made has its own
     return configuration.load("local", checkout, [f"environment.name={name}"], {})
 
 

@@ -12,6 +12,7 @@ from orchestrator import config as configuration
 from orchestrator.config import CHECKOUT, is_loopback
 from orchestrator.errors import BadSetting, Refused
 from orchestrator.settings import SETTINGS, find
+from tests.e2e.machine import as_shipped
 
 STACKS = ("network", "ecr", "ecs", "artifacts", "pipeline")
 # What every stack gets beside its own table: names, the answers of its needs, and what the orchestrator makes.
@@ -72,8 +73,9 @@ def test_text_from_a_variable_becomes_the_type_of_its_setting(checkout: Path) ->
 
 
 @pytest.mark.parametrize("name", ["local", "example"])
-def test_the_environments_of_the_project_are_valid(name: str) -> None:
-    assert configuration.load(name, CHECKOUT, (), {}).name == name
+def test_the_environments_of_the_project_are_valid(name: str, checkout: Path) -> None:
+    (checkout / f"environments/{name}.toml").write_text(as_shipped(f"environments/{name}.toml"))
+    assert configuration.load(name, checkout, (), {}).name == name
 
 
 def test_the_example_shows_every_setting() -> None:

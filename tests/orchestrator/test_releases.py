@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
 from orchestrator import following, history, releases
 from orchestrator.config import CHECKOUT, Config
@@ -61,6 +62,7 @@ class FakeApis:
         self.actions: dict[str, list[dict[str, Any]]] = {}
         self.stages: list[dict[str, Any]] = []
         self.events: list[dict[str, Any]] = []
+        self.not_started = 0  # so many answers that a deployment has not started yet
         self.alarms: list[str] = []
         self.made: list[dict[str, Any]] = []
 
@@ -124,6 +126,10 @@ class FakeApis:
         return {"deploymentInfo": next(each for each in self.deployments if each["deploymentId"] == deploymentId)}
 
     def list_deployment_targets(self, **_: Any) -> dict[str, Any]:
+        if self.not_started:
+            self.not_started -= 1
+            error = {"Code": "DeploymentNotStartedException", "Message": "The deployment d-2 has not started yet."}
+            raise ClientError({"Error": error}, "ListDeploymentTargets")
         return {"targetIds": ["chatbot:chatbot"]}
 
     def get_deployment_target(self, **_: Any) -> dict[str, Any]:
@@ -312,6 +318,24 @@ def test_while_blue_is_kept_the_follower_says_for_how_long(
     with pytest.raises(Interrupted):
         Follower(here, TARGET).deployment("d-2")
     assert said.lines.count("  the new version serves everyone; the old one stays 5 min, for a way back") == 1
+
+
+def test_a_deployment_that_has_not_started_yet_is_waited_for(
+    here: Site, apis: FakeApis, said: Said, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In botocore's model ListDeploymentTargets and GetDeploymentTarget have DeploymentNotStartedException for it."""
+    apis.not_started = 2
+    apis.deployed(2, "Created")
+    apis.events = [{"lifecycleEventName": "BeforeInstall", "status": "Succeeded"}]
+
+    def later(_: float) -> None:
+        apis.deployments[0]["status"] = "InProgress" if apis.not_started else "Succeeded"
+
+    monkeypatch.setattr("time.sleep", later)
+    Follower(here, TARGET).deployment("d-2")
+    states = [line.split()[-1] for line in said.lines if "deployment d-2" in line]
+    assert states == ["Created", "InProgress", "Succeeded"]
+    assert any("BeforeInstall" in line for line in said.lines)
 
 
 def test_ctrl_c_ends_the_following_and_not_the_release(

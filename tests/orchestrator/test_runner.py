@@ -102,7 +102,7 @@ def test_what_is_needed_comes_first_and_hands_its_answer_on(runner: Runner, work
 
 
 def test_phases_that_do_not_need_each_other_run_at_the_same_time(runner: Runner, works: Works) -> None:
-    together = threading.Barrier(2, timeout=5)
+    together = threading.Barrier(2, timeout=60)
     works["network"].during = works["image"].during = lambda: (together.wait(), None)[1]
     runner.deploy()
 
@@ -212,7 +212,7 @@ def test_refresh_looks_at_every_phase_though_nothing_changed_here(config: Config
 
 
 def test_what_needs_an_answer_begins_when_it_is_known_and_not_at_the_end(runner: Runner, works: Works) -> None:
-    together = threading.Barrier(2, timeout=5)
+    together = threading.Barrier(2, timeout=60)
     works["ecs"].early = True
     works["ecs"].during = works["pipeline"].during = lambda: (together.wait(), None)[1]
     assert [outcome.result for outcome in runner.deploy()] == ["applied"] * len(works)
@@ -253,7 +253,7 @@ def _interrupted_in(runner: Runner, works: Works, phase: str, wait: Callable[[],
 def test_an_interrupt_ends_a_phase_that_waits_and_says_what_goes_on(runner: Runner, works: Works) -> None:
     waits = lambda: runner.site.cancel.wait(60, "the balancer goes on")  # noqa: E731
     stopped, seconds = _interrupted_in(runner, works, "network", waits)
-    assert seconds < 5
+    assert seconds < 30
     assert "network: the balancer goes on" in stopped.what
 
 
@@ -261,7 +261,7 @@ def test_an_interrupt_does_not_wait_for_a_call_that_hangs(runner: Runner, works:
     hung = threading.Event()
     stopped, seconds = _interrupted_in(runner, works, "network", lambda: hung.wait(60))
     hung.set()
-    assert seconds < 5
+    assert seconds < 30
     assert "network: its call of AWS or of a tool was not waited for" in stopped.what
 
 

@@ -103,4 +103,4 @@ def test_ctrl_c_ends_the_wait_at_once_and_says_that_the_service_goes_on(monkeypa
     began = time.monotonic()
     with pytest.raises(Interrupted, match="goes on starting by itself: 0 of 2 tasks run"):
         service.wait(FakeService((0, 0, False)), ECS, NETWORK, lambda _: None, cancel)  # type: ignore[arg-type]
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 30

@@ -8,7 +8,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -20,6 +19,7 @@ from orchestrator.stack_phase import StackWork
 from orchestrator.tools import process, terraform_program
 from orchestrator.tools.terraform_events import silent
 from tests.orchestrator.conftest import Said
+from tests.waiting import eventually
 
 pytestmark = [pytest.mark.e2e, pytest.mark.skipif(not shutil.which("terraform"), reason="there is no terraform")]
 
@@ -269,7 +269,7 @@ def test_ctrl_c_saves_the_state_gives_the_locks_back_and_says_how_to_go_on(
         command, cwd=CHECKOUT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     ) as running:
         log = site.terraform.stack("ecr").log
-        _until(lambda: log.is_file() and "terraform_data.slow: Provisioning" in log.read_text())
+        eventually(lambda: log.is_file() and "terraform_data.slow: Provisioning" in log.read_text())
         running.send_signal(signal.SIGINT)
         said, _ = running.communicate(timeout=60)
     assert running.returncode == 130, said
@@ -303,7 +303,7 @@ def test_a_killed_orchestrator_leaves_a_saved_state_and_the_next_run_goes_on(
     command += ["--set", f"environment.name={site.config.prefix}"]
     with subprocess.Popen(command, cwd=CHECKOUT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as running:
         log = site.terraform.stack("ecr").log
-        _until(lambda: log.is_file() and "terraform_data.slow: Provisioning" in log.read_text())
+        eventually(lambda: log.is_file() and "terraform_data.slow: Provisioning" in log.read_text())
         os.kill(running.pid, signal.SIGKILL)
     (folder / "slow").unlink()
     done = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, check=False)
@@ -325,7 +325,7 @@ def test_a_killed_terraform_leaves_nothing_that_the_next_run_waits_for(
         command, cwd=CHECKOUT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     ) as running:
         log = site.terraform.stack("ecr").log
-        _until(lambda: log.is_file() and "terraform_data.slow: Provisioning" in log.read_text())
+        eventually(lambda: log.is_file() and "terraform_data.slow: Provisioning" in log.read_text())
         terraform = [pid for pid in process.at_work_in(folder, "terraform") if process.program(pid) == "terraform"]
         plugins = process.at_work_in(folder, "terraform-provider-")
         assert len(terraform) == 1 and plugins
@@ -348,7 +348,7 @@ def test_a_plugin_that_a_killed_terraform_left_is_ended_and_not_waited_for(
     shutil.copy(shutil.which("sleep") or "", plugin)
     with subprocess.Popen([plugin, "600"], cwd=folder) as left:
         assert work.plan(site, {}, silent).result == "unchanged"
-        assert left.wait(timeout=10) == -signal.SIGKILL
+        assert left.wait(timeout=60) == -signal.SIGKILL
     assert any("ended 1 provider plugin" in line for line in said.lines)
     assert any("released Terraform's lock" in line for line in said.lines)
 
@@ -358,14 +358,6 @@ def test_a_destroy_takes_it_all(work: StackWork, site: Site) -> None:
     assert work.destroy(site, {}, silent).result == "destroyed"
     assert _managed(site) == []
     assert work.destroy(site, {}, silent).result == "skipped"
-
-
-def _until(happened: object, seconds: float = 60) -> None:
-    assert callable(happened)
-    deadline = time.monotonic() + seconds
-    while not happened():
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
 
 
 def test_broken_hcl_is_shown_with_its_line_and_touches_nothing(work: StackWork, site: Site, folder: Path) -> None:

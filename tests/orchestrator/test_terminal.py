@@ -57,7 +57,7 @@ def test_ctrl_c_ends_the_program_whatever_it_waits_for(config: Config, kind: str
         pressed = time.monotonic()
         running.send_signal(signal.SIGINT)
         said, _ = running.communicate(timeout=30)
-    assert time.monotonic() - pressed < 10
+    assert time.monotonic() - pressed < 25
     assert running.returncode == 130, said
     assert "interrupted: nothing more is begun" in said and "Terraform to save" not in said
     assert "go on with: python -m orchestrator deploy" in said

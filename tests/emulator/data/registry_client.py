@@ -46,7 +46,7 @@ class Client:
     immutable: set[str] = field(default_factory=set)
 
     def __call__(self, method: str, path: str, body: Any = None, **headers: str) -> Answer:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         try:
             connection.request(method, path, body, {"Authorization": CREDENTIALS, **named})

@@ -56,7 +56,7 @@ def digest(content: bytes) -> str:
 def push_forever(port: int, seed: int, acknowledged: set[str]) -> None:
     """Pushes image after image, and notes the tags of those that the registry took; ends with the registry."""
     source = random.Random(seed)
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
 
     def call(method: str, path: str, body: bytes, **headers: str) -> None:
         connection.request(method, path, body, headers)

@@ -334,7 +334,7 @@ def test_referrers_are_found_by_their_subject_even_before_it_exists(client: Clie
 
 
 def test_an_error_leaves_the_connection_at_the_next_request(client: Client) -> None:
-    connection = http.client.HTTPConnection("127.0.0.1", client.port, timeout=20)
+    connection = http.client.HTTPConnection("127.0.0.1", client.port, timeout=60)
     for _ in range(2):
         headers = {"Authorization": CREDENTIALS}
         connection.request("PATCH", "/v2/app/blobs/uploads/none", iter([b"x" * 100_000] * 3), headers)

@@ -213,7 +213,7 @@ def test_a_push_of_50_mb_in_chunks_arrives(served: Served) -> None:
 
 
 def test_a_client_that_waits_for_leave_to_send_gets_it(served: Served) -> None:
-    with socket.create_connection(("127.0.0.1", served.port), timeout=10) as connection:
+    with socket.create_connection(("127.0.0.1", served.port), timeout=60) as connection:
         head = [
             "POST /v1/repos/chatbot/git-upload-pack HTTP/1.1",
             "Host: localhost",
@@ -316,7 +316,7 @@ def test_a_body_that_breaks_off_reaches_no_git(served: Served) -> None:
         "Content-Length: 1000000",
         f"Authorization: Basic {authorization}",
     ]
-    with socket.create_connection(("127.0.0.1", served.port), timeout=10) as connection:
+    with socket.create_connection(("127.0.0.1", served.port), timeout=60) as connection:
         connection.sendall("\r\n".join([*head, "", ""]).encode() + b"0" * 1000)
         connection.shutdown(socket.SHUT_WR)
         assert connection.recv(100).startswith(b"HTTP/1.1 400")
@@ -354,7 +354,7 @@ def test_a_push_whose_client_has_gone_before_the_answer_is_reported_all_the_same
 
 
 def request(served: Served, path: str, **headers: str) -> tuple[int, str | None, str]:
-    connection = http.client.HTTPConnection("127.0.0.1", served.port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", served.port, timeout=60)
     connection.request("GET", path, headers=headers)
     response = connection.getresponse()
     return response.status, response.headers["WWW-Authenticate"], response.read().decode()
@@ -402,7 +402,7 @@ def test_only_the_smart_protocol_is_spoken(served: Served) -> None:
     assert request(served, "/v1/repos/chatbot/objects/info/packs", **authorization)[0] == 404
     assert request(served, "/v1/repos/chatbot/git-upload-pack", **authorization)[0] == 405
     assert request(served, "/v1/repos/../codecommit/info/refs?service=git-upload-pack", **authorization)[0] == 404
-    connection = http.client.HTTPConnection("127.0.0.1", served.port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", served.port, timeout=60)
     path = "/v1/repos/chatbot/git-upload-pack"
     connection.request("POST", path, b"0000", {**authorization, "Content-Type": "text/plain"})
     response = connection.getresponse()

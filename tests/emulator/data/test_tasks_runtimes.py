@@ -10,8 +10,7 @@ import socket
 import subprocess
 import tarfile
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,7 @@ from emulator.data.tasks.docker import _digest as docker_digest
 from emulator.data.tasks.process import ProcessRuntime
 from emulator.data.tasks.runtime import Exit, Handle, Image, PullFailed, Runtime, Spec, StartFailed
 from emulator.state.children import Children
+from tests.waiting import eventually
 
 
 def static_busybox() -> str | None:
@@ -33,14 +33,6 @@ def static_busybox() -> str | None:
 
 
 BUSYBOX = static_busybox()
-
-
-def eventually(check: Callable[[], Any], seconds: float = 15.0) -> Any:
-    deadline = time.monotonic() + seconds
-    while not (found := check()):
-        assert time.monotonic() < deadline, f"still {found!r} after {seconds} s"
-        time.sleep(0.02)
-    return found
 
 
 @dataclass
@@ -65,7 +57,7 @@ class Bench:
     def finish(self, script: str, **changes: Any) -> Exit:
         """Runs to the end."""
         handle = self.run(script, **changes)
-        assert self.ended.wait(20)
+        assert self.ended.wait(60)
         found = handle.poll()
         assert found is not None
         return found
@@ -127,7 +119,7 @@ def bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
         yield found
         for handle in found.handles:
             handle.kill()
-            handle.wait(10)
+            handle.wait(60)
             handle.remove()
 
 
@@ -160,7 +152,7 @@ def test_sigterm_reaches_the_program(bench: Bench) -> None:
     handle = bench.run("trap 'echo bye; exit 5' TERM; echo ready; while :; do sleep 0.1; done")
     eventually(lambda: bench.said == [b"ready"])
     handle.terminate()
-    assert handle.wait(10) == Exit(5)
+    assert handle.wait(60) == Exit(5)
     assert bench.said == [b"ready", b"bye"]
 
 
@@ -170,7 +162,7 @@ def test_a_kill_ends_everything_with_137(bench: Bench) -> None:
     handle.terminate()
     assert handle.wait(0.5) is None
     handle.kill()
-    found = handle.wait(10)
+    found = handle.wait(60)
     assert found is not None
     assert found.code == 137
 
@@ -230,7 +222,7 @@ def processes(tmp_path: Path) -> Iterator[Bench]:
 def test_a_process_is_told_its_port_and_python_is_the_emulators(processes: Bench) -> None:
     code = "import os, sys; print(os.environ['PORT'], os.environ['HOST'], sys.executable)"
     handle = processes.run("", entry_point=["python3", "-c"], command=[code], ports=(7860,))
-    assert processes.ended.wait(20)
+    assert processes.ended.wait(60)
     port, host, executable = processes.said[0].decode().split()
     assert f"{host}:{port}" == handle.address(7860)
     assert os.path.samefile(executable, shutil.which("python3", path=str(Path(executable).parent)) or "")  # noqa: PTH121
@@ -253,7 +245,7 @@ def test_children_of_a_process_end_with_it(processes: Bench) -> None:
     handle = processes.run("sleep 300 & echo $!; wait")
     child = int(eventually(lambda: processes.said and processes.said[0]))
     handle.kill()
-    handle.wait(10)
+    handle.wait(60)
     eventually(lambda: not Path(f"/proc/{child}").exists())
 
 
@@ -297,7 +289,7 @@ def test_containers_of_a_task_share_localhost_and_volumes(docker: Bench) -> None
     docker.ended.clear()
     script = "until wget -q -O - http://127.0.0.1:8080/page; do sleep 0.2; done; cat /data/page"
     second = docker.run(script, name="second", **shared)
-    assert second.wait(20) == Exit(0)
+    assert second.wait(60) == Exit(0)
     eventually(lambda: docker.said.count(b"hello") == 2)
 
 
@@ -324,7 +316,7 @@ def test_the_next_start_removes_what_a_killed_one_left(tmp_path: Path) -> None:
         client = engine()
         assert client is not None
         second = DockerRuntime(client, tmp_path, lambda: 2, lambda _: None)
-        assert left.wait(10) is not None
+        assert left.wait(60) is not None
         assert not client.containers.list(all=True, filters={"label": f"{LABEL}={tmp_path}"})
         second.close()
 

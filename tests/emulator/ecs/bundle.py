@@ -13,11 +13,12 @@ from emulator.data.registry import Registry
 
 OCI = "application/vnd.oci.image"
 
-# What `/env`, `/exit/<code>`, `/sick`, `/noise` and `/leave-on-term` do is what the tests need of an application.
+# What `/exit/<code>`, `/sick`, `/held` (its body comes after `/go`) and ON_TERM do is what the tests need of one.
 APP = """
-import http.server, json, os, signal, sys, threading, time
+import http.server, json, os, signal, threading
 
 state = {"status": 200}
+go = threading.Event()
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -27,12 +28,14 @@ class Handler(http.server.BaseHTTPRequestHandler):
             os._exit(int(rest))
         if name == "sick":
             state["status"] = 503
+        if name == "go":
+            go.set()
         body = json.dumps(dict(os.environ) | {"cwd": os.getcwd(), "pid": os.getpid()}).encode()
-        if name == "sleep":
-            time.sleep(float(rest))
         self.send_response(state["status"] if name == "healthz" else 200)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
+        if name == "held":
+            go.wait(60)
         self.wfile.write(body)
 
     def log_message(self, text, *arguments):

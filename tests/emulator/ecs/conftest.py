@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,20 +14,12 @@ from emulator.emulator import Emulator
 from emulator.loops.ecs.scheduler import Scheduler
 from emulator.state.store import Config
 from tests.emulator.ecs.bundle import Bundle
+from tests.waiting import eventually
 
 TRUST = json.dumps({
     "Version": "2012-10-17",
     "Statement": [{"Effect": "Allow", "Principal": {"Service": "ecs-tasks.amazonaws.com"}, "Action": "sts:AssumeRole"}],
 })  # fmt: skip
-
-
-def eventually(check: Callable[[], Any], seconds: float = 20.0) -> Any:
-    """The first true answer of `check`; fails with its last one."""
-    deadline = time.monotonic() + seconds
-    while not (found := check()):
-        assert time.monotonic() < deadline, f"still {found!r} after {seconds} s"
-        time.sleep(0.05)
-    return found
 
 
 @dataclass
@@ -143,7 +134,7 @@ class World:
             service = self.service(name)
             return bool(service["runningCount"] == running and "steady state" in service["events"][0]["message"])
 
-        eventually(settled, 30)
+        eventually(settled)
         return self.service(name)
 
     def events(self, name: str = "tiny") -> list[str]:

@@ -15,7 +15,8 @@ from emulator.emulator import Emulator
 from emulator.state.store import Config
 from tests.emulator.data.test_tasks_runtimes import BUSYBOX, make_image
 from tests.emulator.ecs.bundle import Bundle
-from tests.emulator.ecs.conftest import World, eventually
+from tests.emulator.ecs.conftest import World
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.docker
 SERVER = 'echo "hello from $WHO"; exec httpd -f -p 7860 -h /app'
@@ -83,7 +84,7 @@ def test_a_service_of_real_containers_is_healthy_behind_the_load_balancer(
     world.serve(world.define(web(world, image)), loadBalancers=[balancer])
     world.settles(2)
     assert world.health(group) == ["healthy", "healthy"]
-    with urllib.request.urlopen(f"http://127.0.0.1:{free_port}/note", timeout=5) as answer:
+    with urllib.request.urlopen(f"http://127.0.0.1:{free_port}/note", timeout=60) as answer:
         assert answer.read() == b"from the image\n"
     task = world.tasks(serviceName="tiny")[0]
     assert task["containers"][0]["imageDigest"] == image.partition("@")[2]

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.emulator.ecs.conftest import eventually
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.emulator
 ROOT = Path(__file__).parents[3]
@@ -21,7 +21,7 @@ import json, sys, time, urllib.request
 from pathlib import Path
 from emulator.emulator import Emulator
 from emulator.state.store import Config
-from tests.emulator.ecs.conftest import World, eventually
+from tests.emulator.ecs.conftest import World
 
 world = World(Emulator(Path(sys.argv[1]), Config(port=0, runtime="process"))).prepare()
 world.serve(world.define())

@@ -13,7 +13,8 @@ from botocore.exceptions import ClientError
 
 from emulator.control.events import bus
 from tests.emulator.ecs.bundle import APP, Bundle
-from tests.emulator.ecs.conftest import World, eventually
+from tests.emulator.ecs.conftest import World
+from tests.waiting import eventually
 
 FAST = {"Delay": 1, "MaxAttempts": 40}
 CODE_DEPLOY = {"type": "CODE_DEPLOY"}
@@ -24,7 +25,7 @@ def balancers(group: str) -> list[dict[str, object]]:
 
 
 def get(address: str, path: str = "env") -> dict[str, Any]:
-    with urllib.request.urlopen(f"http://{address}/{path}", timeout=5) as answer:
+    with urllib.request.urlopen(f"http://{address}/{path}", timeout=60) as answer:
         found: dict[str, Any] = json.load(answer)
         return found
 
@@ -103,18 +104,15 @@ def test_scaling_in_drains_before_it_stops(world: World, free_port: int) -> None
     world.serve(world.define(), desiredCount=1, loadBalancers=balancers(group))
     world.settles(1)
     (arn,) = running(world)
-    slow = urllib.request.urlopen  # an answer that takes longer than the stop
-    import threading
-
-    done: list[int] = []
-    asking = threading.Thread(target=lambda: done.append(slow(f"http://127.0.0.1:{free_port}/sleep/2").status))
-    asking.start()
-    eventually(lambda: True)
-    world.ecs.update_service(cluster="house", service="tiny", desiredCount=0)
-    eventually(lambda: world.task(arn)["lastStatus"] == "DEACTIVATING")
-    assert world.health(group) == ["draining"]
-    asking.join()
-    assert done == [200]
+    delay = {"Key": "deregistration_delay.timeout_seconds", "Value": "60"}
+    world.client("elbv2").modify_target_group_attributes(TargetGroupArn=group, Attributes=[delay])
+    # An answer that has begun, and goes on for as long as this test wants.
+    with urllib.request.urlopen(f"http://127.0.0.1:{free_port}/held", timeout=60) as answer:
+        world.ecs.update_service(cluster="house", service="tiny", desiredCount=0)
+        eventually(lambda: world.task(arn)["lastStatus"] == "DEACTIVATING")
+        eventually(lambda: world.health(group) == ["draining"])
+        get(world.listens(arn), "go")
+        assert json.load(answer)["WHO"] == "image"
     task = world.reaches(arn, "STOPPED")
     assert task["stoppedReason"].startswith("Scaling activity initiated by (deployment ecs-svc/")
     assert world.health(group) == []
@@ -153,7 +151,7 @@ def test_a_rolling_update_replaces_every_task_and_keeps_the_healthy_minimum(worl
         fewest = min(fewest, world.health(group).count("healthy"))
         return len(world.service()["deployments"]) == 1
 
-    eventually(rolled, 60)
+    eventually(rolled, pause=0.05)
     assert fewest >= 2
     world.ecs.get_waiter("services_stable").wait(cluster="house", services=["tiny"], WaiterConfig=FAST)
     service = world.service()
@@ -175,7 +173,7 @@ def test_a_rolling_update_without_room_stops_first(world: World) -> None:
         most = max(most, len([t for t in world.tasks(serviceName="tiny") if t["desiredStatus"] == "RUNNING"]))
         return len(world.service()["deployments"]) == 1
 
-    eventually(rolled)
+    eventually(rolled, pause=0.05)
     assert most == 1
     world.settles(1)
 

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from tests.emulator.ecs.conftest import World, eventually
+from tests.emulator.ecs.conftest import World
+from tests.waiting import eventually
 
 CODE_DEPLOY = {"type": "CODE_DEPLOY"}
 HALF = {"value": 50, "unit": "PERCENT"}

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 from emulator.state.call import Answer, AwsError, Call
 from emulator.state.store import Store
+from tests.waiting import eventually
 
 Json = dict[str, Any]
 
@@ -30,16 +30,6 @@ Resources:
 
 
 APPSPEC = appspec('"arn:aws:ecs:us-east-1:123456789012:task-definition/chatbot:2"')
-
-
-def eventually(condition: Callable[[], Any], seconds: float = 10) -> Any:
-    """What `condition` answers once it is true; a failure when it never is."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if found := condition():
-            return found
-        time.sleep(0.02)
-    raise AssertionError(f"never became true: {condition}")
 
 
 @dataclass
@@ -208,7 +198,7 @@ class House:
         found: Json = self.codedeploy.get_deployment(deploymentId=deployment)["deploymentInfo"]
         return found
 
-    def finished(self, deployment: str, seconds: float = 15) -> Json:
+    def finished(self, deployment: str, seconds: float = 60) -> Json:
         found: Json = eventually(lambda: "completeTime" in self.info(deployment) and self.info(deployment), seconds)
         return found
 

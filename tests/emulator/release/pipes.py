@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from tests.emulator.release.house import House, Json, appspec, eventually
+from tests.emulator.release.house import House, Json, appspec
+from tests.waiting import eventually
 
 BUILDSPEC = """
 version: 0.2

@@ -15,7 +15,7 @@ from emulator.control.codebuild.tables import tables
 from emulator.loops import codebuild
 from emulator.loops.runner import Loop, Runner
 from emulator.state.store import Store
-from tests.emulator.release.house import eventually
+from tests.waiting import eventually
 
 Json = dict[str, Any]
 

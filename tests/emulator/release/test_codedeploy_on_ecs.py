@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import socket
 import threading
 import time
 import urllib.error
@@ -15,17 +14,19 @@ from typing import Any
 
 import pytest
 
+from tests import ports
 from tests.emulator.ecs.bundle import Bundle
-from tests.emulator.ecs.conftest import World, eventually, shared_world, world
+from tests.emulator.ecs.conftest import World, shared_world, world
 from tests.emulator.release.house import Json, appspec
 from tests.emulator.release.test_codepipeline_s3 import aws
+from tests.waiting import eventually
 
 __all__ = ["shared_world", "world"]  # fixtures
 
 
 def who(port: int) -> str:
     """Who answers on a listener."""
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/env", timeout=10) as answer:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/env", timeout=60) as answer:
         return str(json.load(answer)["WHO"])
 
 
@@ -118,7 +119,7 @@ class Site:
             )["deploymentId"]
         )  # fmt: skip
 
-    def finished(self, deployment: str, seconds: float = 60) -> Json:
+    def finished(self, deployment: str, seconds: float = 120) -> Json:
         def info() -> Json:
             found: Json = self.codedeploy.get_deployment(deploymentId=deployment)["deploymentInfo"]
             return found if "completeTime" in found else {}
@@ -146,10 +147,7 @@ class Site:
 def site(world: World, free_port: int, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
     """A minute is a second."""
     monkeypatch.setenv("EMULATOR_TIME_SCALE", "60")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        test_port = int(probe.getsockname()[1])
-    found = Site(world, free_port, test_port)
+    found = Site(world, free_port, ports.free_port())
     yield found
     found.clear()
 
@@ -183,23 +181,23 @@ def test_a_broken_release_never_gets_a_request(site: Site, how: str, why: str) -
         assert site.finished(info["rollbackInfo"]["rollbackDeploymentId"])["status"] == "Succeeded"
     assert traffic.failures == [] and set(traffic.answers) == {"one"}
     assert site.weights()[site.groups["blue"]] and not site.weights().get(site.groups["green"])
-    eventually(lambda: len(site.world.service()["taskSets"]) == 1, 30)
+    eventually(lambda: len(site.world.service()["taskSets"]) == 1)
     assert site.finished(site.deploy(site.define("repaired")))["status"] == "Succeeded"
 
 
 def test_a_canary_gets_its_tenth_and_a_stop_takes_it_back(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("EMULATOR_TIME_SCALE", "20")
+    monkeypatch.setenv("EMULATOR_TIME_SCALE", "10")
     deployment = site.deploy(site.define("two"), deploymentConfigName="CodeDeployDefault.ECSCanary10Percent5Minutes")
-    eventually(lambda: site.weights().get(site.groups["green"]) == 10, 40)
-    time.sleep(1)  # the load balancer takes a moment to hear of it
-    answers = Counter(who(site.port) for _ in range(400))
+    eventually(lambda: site.weights().get(site.groups["green"]) == 10)
+    eventually(lambda: who(site.port) == "two", what="the load balancer hears of it")
+    answers = Counter(who(site.port) for _ in range(200))
     assert answers["two"] / answers.total() == pytest.approx(0.1, abs=0.03)
     with Traffic(site.port) as traffic:
         site.codedeploy.stop_deployment(deploymentId=deployment, autoRollbackEnabled=True)
         info = site.finished(deployment)
         assert info["status"] == "Stopped"
         site.finished(info["rollbackInfo"]["rollbackDeploymentId"])
-        eventually(lambda: len(site.world.service()["taskSets"]) == 1, 30)
+        eventually(lambda: len(site.world.service()["taskSets"]) == 1)
     assert traffic.failures == [] and who(site.port) == "one"
 
 

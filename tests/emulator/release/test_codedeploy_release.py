@@ -10,7 +10,8 @@ import pytest
 
 from emulator.control.codedeploy.tables import tables
 from emulator.control.table import SERVICES
-from tests.emulator.release.house import APPSPEC, House, eventually
+from tests.emulator.release.house import APPSPEC, House
+from tests.waiting import eventually
 
 
 def test_a_deployment_replaces_blue_by_green_and_says_so_everywhere(house: House) -> None:
@@ -78,7 +79,7 @@ def test_traffic_shifts_as_the_configuration_says(house: House, config: str, ste
             seen.append(green)
         return "completeTime" in house.info(deployment)
 
-    eventually(watch, 20)
+    eventually(watch, pause=0.02)
     assert seen == steps
 
 

@@ -8,10 +8,11 @@ from collections.abc import Iterator
 import pytest
 
 from emulator.emulator import Emulator
-from tests.emulator.release.house import Json, eventually
+from tests.emulator.release.house import Json
 from tests.emulator.release.pipes import action
 from tests.emulator.release.test_codepipeline_s3 import zipped
 from tests.emulator.release.test_lambda_invoke import zipped as code
+from tests.waiting import eventually
 
 # What AWS's own sample does: reads its input with the job's credentials, writes its output, puts its result.
 SHOUT = """
@@ -140,7 +141,7 @@ def test_a_function_that_goes_on_is_invoked_again_with_its_token(works: Works) -
         events = works.clients("logs").filter_log_events(logGroupName="/aws/lambda/f")["events"]
         return sum(each["message"].startswith("START") for each in events)
 
-    eventually(lambda: invocations() == 2, 30)
+    eventually(lambda: invocations() == 2)
 
 
 def test_a_function_may_fail_the_action_in_its_own_words(works: Works) -> None:

@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from tests.emulator.release.house import House, Json, eventually
+from tests.emulator.release.house import House, Json
 from tests.emulator.release.pipes import Pipes, action
+from tests.waiting import eventually
 
 
 def test_a_push_starts_the_pipeline_and_green_serves(pipes: Pipes, house: House) -> None:

@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 from emulator.emulator import Emulator
-from tests.emulator.release.house import eventually
 from tests.emulator.release.pipes import action
+from tests.waiting import eventually
 
 
 def zipped(**files: str) -> bytes:

@@ -18,8 +18,9 @@ import pytest
 
 from emulator.emulator import Emulator
 from tests.emulator.conftest import EmulatorProcess
-from tests.emulator.release.house import Json, eventually
+from tests.emulator.release.house import Json
 from tests.emulator.release.pipes import action
+from tests.waiting import eventually
 
 REPOSITORY = "ada/pages"
 
@@ -68,7 +69,7 @@ class Hub:
         request = urllib.request.Request(
             f"{self.emulator.url}/_emulator/connections", body, {"Content-Type": "application/json"}
         )
-        with urllib.request.urlopen(request, timeout=10) as answer:
+        with urllib.request.urlopen(request, timeout=60) as answer:
             found: Json = json.load(answer)
         return found
 
@@ -223,7 +224,7 @@ def test_a_form_of_some_web_page_accepts_nothing(hub: Hub) -> None:
         f"{hub.emulator.url}/_emulator/connections", b'{"repository": "ada/pages"}', {"Content-Type": "text/plain"}
     )
     with pytest.raises(urllib.error.HTTPError, match="400"):
-        urllib.request.urlopen(request, timeout=10)
+        urllib.request.urlopen(request, timeout=60)
 
 
 def test_a_role_that_may_not_use_the_connection_is_refused_in_aws_s_words(connected: Hub) -> None:

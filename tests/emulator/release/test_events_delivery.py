@@ -12,7 +12,7 @@ from emulator.control.events.patterns import matches
 from emulator.loops import events
 from emulator.loops.runner import Loop, Runner
 from emulator.state.store import Store
-from tests.emulator.release.house import eventually
+from tests.waiting import eventually
 
 EVENT = {
     "source": "shop", "detail-type": "Order", "region": "us-east-1", "resources": ["arn:a", "arn:b"],

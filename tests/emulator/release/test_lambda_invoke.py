@@ -13,7 +13,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from emulator.state.store import Store
-from tests.emulator.release.house import eventually
+from tests.waiting import eventually
 
 TRUST = {
     "Statement": [{"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}]

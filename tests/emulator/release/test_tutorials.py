@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import socket
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,8 +20,10 @@ from emulator.emulator import Emulator
 from emulator.state.store import Config
 from tests.emulator.ecs.bundle import Bundle
 from tests.emulator.release import tutorial
-from tests.emulator.release.house import Json, eventually
+from tests.emulator.release.house import Json
 from tests.emulator.release.test_codepipeline_s3 import aws
+from tests.ports import free_ports
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.slow(group="foreign")  # AWS's default health check asks every 30 seconds
 
@@ -41,11 +42,7 @@ def account(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Emulato
 @pytest.fixture
 def ports() -> list[int]:
     """Two free ports, for the tutorials' 80 and 8080."""
-    probes = [socket.create_server(("127.0.0.1", 0)) for _ in range(2)]
-    found = [int(each.getsockname()[1]) for each in probes]
-    for each in probes:
-        each.close()
-    return found
+    return free_ports(2)
 
 
 class Account:
@@ -92,7 +89,7 @@ class Account:
 def says(port: int) -> str:
     """Who answers on a listener; empty while nobody does."""
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=10) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=60) as answer:
             return str(json.load(answer)["WHO"])
     except OSError:
         return ""

