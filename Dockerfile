@@ -38,7 +38,7 @@ RUN python -m compileall -q --invalidation-mode unchecked-hash chatbot
 LABEL org.opencontainers.image.title="chatbot" org.opencontainers.image.licenses="Apache-2.0"
 USER 10001:10001
 EXPOSE 7860
-HEALTHCHECK --interval=5s --timeout=5s --start-period=60s CMD ["python", "-S", "-m", "chatbot.healthcheck"]
+HEALTHCHECK --interval=5s --timeout=15s --retries=3 --start-period=120s CMD ["python", "-S", "-m", "chatbot.healthcheck"]
 # Exec form: Python is PID 1 and gets SIGTERM, whatever the base's signal is, so that answers are finished before the task ends.
 STOPSIGNAL SIGTERM
 ENTRYPOINT ["python", "-m", "chatbot"]

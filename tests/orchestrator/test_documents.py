@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -66,3 +67,15 @@ def test_the_command_refuses_what_it_cannot_render(tmp_path: Path, capsys: pytes
     assert documents.main(["render", "--values-json", "{}", str(tmp_path / "appspec.yaml")]) == 2
     assert "<NOPE>" in capsys.readouterr().err
     assert documents.main(["render", "--values-json", "[]", str(tmp_path / "appspec.yaml")]) == 2
+
+
+def test_the_image_and_the_task_definition_have_one_health_check() -> None:
+    line = re.search(r"^HEALTHCHECK (.*) CMD (\[.*\])$", (CHECKOUT / "Dockerfile").read_text(), re.MULTILINE)
+    assert line
+    template = (CHECKOUT / "taskdef.json").read_text()
+    rendered = json.loads(documents.render(template, _values(template), "taskdef.json"))
+    task = rendered["containerDefinitions"][0]["healthCheck"]
+    flags = dict(re.findall(r"--(\S+?)=(\d+)s?", line[1]))
+    names = {"interval": "interval", "timeout": "timeout", "retries": "retries", "start-period": "startPeriod"}
+    assert {names[flag]: int(value) for flag, value in flags.items()} == {name: task[name] for name in names.values()}
+    assert ["CMD", *json.loads(line[2])] == task["command"]
