@@ -101,7 +101,7 @@ def run(arguments: list[str], times: int) -> tuple[Counter[str], Counter[str]]:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("tests", nargs="*", help="instead of a gate: what pytest takes")
+    parser.add_argument("tests", nargs="*", help="instead of a gate; pytest's own options may follow")
     parser.add_argument("--gate", choices=["test", *GROUPS], default="test")
     parser.add_argument("--runs", type=int, default=1, help="of pytest")
     parser.add_argument("--times", type=int, default=1, help="each test within a run")
@@ -110,12 +110,13 @@ def main() -> int:
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--show", action="store_true", help="the counts so far; runs nothing")
     parser.add_argument("--forget", action="store_true", help="the counts; runs nothing")
-    asked = parser.parse_args()
+    asked, options = parser.parse_known_args()
     counts, broken = Counts(), False
     if asked.forget:
         counts.forget()
         return 0
-    arguments = asked.tests or ["-m", QUICK if asked.gate == "test" else expression(asked.gate)]
+    chosen = asked.tests or ["-m", QUICK if asked.gate == "test" else expression(asked.gate)]
+    arguments = [*chosen, *options]
     if asked.times > 1:
         arguments = [*arguments, f"--count={asked.times}"]
     for number in range(0 if asked.show else asked.runs):

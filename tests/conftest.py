@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import shutil
+import sys
 from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -116,9 +117,10 @@ def pytest_configure(config: pytest.Config) -> None:
     leftovers.mark()
 
 
-def pytest_report_header(config: pytest.Config) -> list[str]:
-    # Before any worker begins.
-    return leftovers.end()
+def pytest_sessionstart(session: pytest.Session) -> None:
+    if not hasattr(session.config, "workerinput"):  # before any worker begins
+        for line in leftovers.end():
+            print(line, file=sys.stderr)
 
 
 # What a shared fixture failed with, and the test that was told of it.

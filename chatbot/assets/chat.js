@@ -7,11 +7,14 @@ import * as list from "./list.js";
 const $ = (selector) => document.querySelector(selector);
 const SAVE_MS = 400;
 const STRAGGLERS_MS = 250;
+const BELATED_MS = 150;
 const UNCHANGED = [{ __type__: "update" }, { __type__: "update" }];
 
 let current = store.setting("current") || store.newId();
 let answering = false;
 let stopping = false; // between the click on Stop and the end of the answer
+let over = null; // the conversation whose answer was stopped, until the next answer begins
+let looking = 0; // a look at what came of that answer after all
 let afterStop = null; // what to do once a running answer has stopped
 let tidying = 0; // names are added once per frame, however many changes
 let saving = null; // messages that wait to be written
@@ -42,11 +45,13 @@ const toGradio = (messages) =>
 export function ask(text, history) {
   if (answering || !text?.trim()) return [text, history];
   store.setTab("draft", "");
+  over = null;
   return ["", [...(history ?? []), ...toGradio([{ role: "user", text: text.trim() }])]];
 }
 
 /** An answer begins. */
 export function began(...values) {
+  over = null;
   state("answering");
   return values;
 }
@@ -70,8 +75,23 @@ export async function stopped() {
   // Gradio tells of the same end up to three times, in any order; the next answer must not take one for its own.
   await new Promise((resolve) => setTimeout(resolve, STRAGGLERS_MS));
   stopping = false;
+  over = current;
   ended("idle");
   return [box(), notice("stopped", "Stopped.")];
+}
+
+/**
+ * What the server had sent before it heard of the stop may arrive after it, on a slow line or a busy machine. It is neither
+ * kept nor left standing: what was kept at the stop is shown again.
+ */
+function belated() {
+  if (looking || !over || answering) return;
+  const line = $("#notice p")?.dataset.state;
+  if (over === current ? line === "stopped" : !["waiting", "writing", "done"].includes(line)) return;
+  looking = setTimeout(() => {
+    looking = 0;
+    if (over && !answering) $("#load").click();
+  }, BELATED_MS);
 }
 
 function ended(name) {
@@ -84,6 +104,7 @@ function ended(name) {
 
 /** Keep the conversation as it is now; called on every change, written a few times a second. */
 export function keep(history, id) {
+  if (over && !answering) return; // belated
   const messages = toOurs(history);
   id ||= current;
   if (saving && saving.id !== id) flush();
@@ -102,6 +123,7 @@ export function fresh() {
 
 /** What the page shows of the current conversation. */
 export function shown() {
+  if (over === current) return [toGradio(store.get(current)?.messages ?? []), notice("stopped", "Stopped."), current];
   setTimeout(closeList);
   if (!narrow()) setTimeout(() => $("#box textarea")?.focus()); // on a phone it would open the keyboard
   const messages = store.get(current)?.messages ?? [];
@@ -263,6 +285,7 @@ function hold(event) {
 /** Names and roles that Gradio's components leave out, for screen readers. */
 function tidy() {
   tidying = 0;
+  belated();
   $("#box .submit-button")?.setAttribute("aria-label", "Send");
   $("#box .stop-button")?.setAttribute("aria-label", "Stop");
   $("#chat .edit-textarea")?.setAttribute("aria-label", "Edit your message");
@@ -291,6 +314,7 @@ document.addEventListener("keydown", hold, true); // before Gradio's own
 document.addEventListener("input", (event) => event.target.closest("#box") && store.setTab("draft", event.target.value));
 document.addEventListener("click", (event) => {
   if (event.target.closest("#box .stop-button")) stopping = true;
+  if (event.target.closest("#chat .example")) over = null;
   if (!event.target.closest("#dark")) return;
   store.set("appearance", document.body.classList.contains("dark") ? "light" : "dark");
   appearance();

@@ -11,7 +11,7 @@ import pytest
 pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 from playwright.sync_api import Page, expect
 
-from tests.chatbot.browsing import answers, ask, box, questions, send, settled, writing
+from tests.chatbot.browsing import answers, ask, box, questions, ready, send, settled, writing
 from tests.chatbot.fake_openai import FakeOpenAI
 from tests.chatbot.served import Served, now
 
@@ -69,6 +69,45 @@ def test_a_stopped_answer_keeps_what_had_arrived_and_the_next_question_is_answer
     assert kept.strip()
     page.wait_for_timeout(500)
     assert answers(page).last.inner_text() == kept
+    ask(page, "still there?")
+    expect(answers(page)).to_have_count(2)
+
+
+# What the server sends arrives later by a second and a half, from when this is evaluated on.
+BELATED = """() => {
+    const real = window.fetch
+    window.fetch = async (...asked) => {
+        const response = await real(...asked)
+        if (!String(asked[0].url ?? asked[0]).includes('/queue/data')) return response
+        const belated = new ReadableStream({
+            start(controller) {
+                const reader = response.body.getReader()
+                const read = () => reader.read().then(({ done, value }) => {
+                    setTimeout(() => { try { done ? controller.close() : controller.enqueue(value) } catch {} }, 1500)
+                    if (!done) read()
+                }, () => {})
+                read()
+            },
+        })
+        return new Response(belated, { status: response.status, headers: response.headers })
+    }
+}"""
+
+
+def test_what_arrives_of_an_answer_after_its_stop_is_not_shown(page: Page) -> None:
+    page.evaluate(BELATED)
+    send(page, "slowly")
+    writing(page)
+    page.get_by_role("button", name="Stop").click()
+    settled(page)
+    shown = answers(page).last.inner_text()
+    page.wait_for_timeout(3000)
+    expect(page.get_by_role("status").filter(has_text="Stopped.")).to_be_visible()
+    kept = answers(page).last.inner_text()
+    assert kept and shown.startswith(kept)
+    page.reload()
+    ready(page)
+    expect(answers(page)).to_have_text([kept])
     ask(page, "still there?")
     expect(answers(page)).to_have_count(2)
 
