@@ -11,7 +11,7 @@ import pytest
 pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 from playwright.sync_api import Page, expect
 
-from tests.chatbot.browsing import answers, ask, box, questions, ready, send, settled, writing
+from tests.chatbot.browsing import answers, ask, box, conversations, questions, ready, send, settled, writing
 from tests.chatbot.fake_openai import FakeOpenAI
 from tests.chatbot.served import Served, now
 
@@ -110,6 +110,25 @@ def test_what_arrives_of_an_answer_after_its_stop_is_not_shown(page: Page) -> No
     expect(answers(page)).to_have_text([kept])
     ask(page, "still there?")
     expect(answers(page)).to_have_count(2)
+
+
+def test_what_arrives_of_an_answer_that_was_left_does_not_come_into_another_conversation(page: Page) -> None:
+    ask(page, "the first one")
+    page.get_by_role("button", name="New conversation").click()
+    expect(questions(page)).to_have_count(0)
+    page.evaluate(BELATED)
+    send(page, "slowly")
+    writing(page)
+    conversations(page).filter(has_text="the first one").click()
+    expect(questions(page)).to_have_text(["the first one"])
+    page.wait_for_timeout(3000)
+    expect(questions(page)).to_have_text(["the first one"])
+    expect(answers(page)).to_have_text(["You said: the first one"])
+    page.reload()
+    ready(page)
+    expect(answers(page)).to_have_text(["You said: the first one"])
+    conversations(page).filter(has_text="slowly").click()
+    expect(questions(page)).to_have_text(["slowly"])
 
 
 def test_a_retry_answers_the_same_question_again(page: Page) -> None:
