@@ -126,7 +126,7 @@ class Weights:
         return known[-1] if known and then and known[-1] == then[0] else None
 
     @property
-    def eventually(self) -> float:
+    def until(self) -> float:
         """Until when blue surely had some of the traffic."""
         return max(each.before for each in self.readings if each.percentage < 100)
 
