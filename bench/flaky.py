@@ -52,9 +52,8 @@ class Counts:
         self._file.unlink(missing_ok=True)
 
     def rows(self) -> list[dict[str, str | int]]:
-        """What failed, and what was tried more often than the others, each with its counts."""
-        usual = min(self.tries.values(), default=0)
-        shown = [test for test, count in self.tries.items() if self.failures[test] or count > usual]
+        """What failed, and what was tried more than once, each with its counts."""
+        shown = [test for test, count in self.tries.items() if self.failures[test] or count > 1]
         return [
             {"test": test, "tries": self.tries[test], "failures": self.failures[test]}
             for test in sorted(shown, key=lambda test: (-self.failures[test], -self.tries[test], test))
