@@ -93,7 +93,8 @@ def build(answerer: Answerer) -> gr.Blocks:
 
 def _call(function: str) -> str:
     """A call of a function of assets/chat.js as the `js` of an event; a module, so it needs no global and no order."""
-    return f"async (...values) => (await import('/page/chat.js')).{function}(...values)"
+    module = "import('/page/chat.js').catch((error) => { dispatchEvent(new Event('chatbot:missing')); throw error; })"
+    return f"async (...values) => (await {module}).{function}(...values)"
 
 
 def _header(answerer: Answerer) -> str:

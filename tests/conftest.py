@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import os
-import shutil
 import sys
 from collections.abc import Generator, Iterator
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests import gates, leftovers
+from tests.chatbot.visitors import chromium
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -35,15 +35,11 @@ LONGEST = ["e2e", "terraform", "browser", "emulator", "chatbot"]
 
 @pytest.fixture(scope="module")  # Playwright's event loop is in the way of asyncio.run in another module's tests
 def browser() -> Iterator[Browser]:
-    """Chromium: the system's, or the one that CHROMIUM names."""
+    """Chromium."""
     sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    if not (os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")):
-        pytest.skip("Chromium is not installed")
     sync_api.expect.set_options(timeout=30_000)
     with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=Path(__file__).with_name("quiet_chromium"), args=["--no-sandbox"]
-        )
+        browser = chromium(playwright)
         yield browser
         browser.close()
 

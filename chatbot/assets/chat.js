@@ -14,6 +14,7 @@ let current = store.setting("current") || store.newId();
 let answering = false;
 let stopping = false; // between the click on Stop and the end of the answer
 let over = null; // the conversation whose answer was stopped, until the next answer begins
+let told = "idle"; // the state of the line below the conversation, where the page itself set it last
 let looking = 0; // a look at what came of that answer after all
 let afterStop = null; // what to do once a running answer has stopped
 let tidying = 0; // names are added once per frame, however many changes
@@ -76,6 +77,7 @@ export async function stopped() {
   await new Promise((resolve) => setTimeout(resolve, STRAGGLERS_MS));
   stopping = false;
   over = current;
+  told = "stopped";
   ended("idle");
   return [box(), notice("stopped", "Stopped.")];
 }
@@ -85,12 +87,11 @@ export async function stopped() {
  * kept nor left standing: what was kept at the stop is shown again.
  */
 function belated() {
-  if (looking || !over || answering) return;
-  const line = $("#notice p")?.dataset.state;
-  if (over === current ? line === "stopped" : !["waiting", "writing", "done"].includes(line)) return;
+  const late = () => over && !answering && $("#notice p")?.dataset.state !== told;
+  if (looking || !late()) return;
   looking = setTimeout(() => {
     looking = 0;
-    if (over && !answering) $("#load").click();
+    if (late()) $("#load").click();
   }, BELATED_MS);
 }
 
@@ -123,13 +124,14 @@ export function fresh() {
 
 /** What the page shows of the current conversation. */
 export function shown() {
-  if (over === current) return [toGradio(store.get(current)?.messages ?? []), notice("stopped", "Stopped."), current];
+  const messages = store.get(current)?.messages ?? [];
+  if (told === "stopped") return [toGradio(messages), notice("stopped", "Stopped."), current]; // nothing was opened since
   setTimeout(closeList);
   if (!narrow()) setTimeout(() => $("#box textarea")?.focus()); // on a phone it would open the keyboard
-  const messages = store.get(current)?.messages ?? [];
   const unanswered = messages.at(-1)?.role === "user";
-  state(unanswered ? "failed" : "idle");
-  const line = unanswered ? notice("failed", "This question has no answer yet.") : notice("idle");
+  told = unanswered ? "failed" : "idle";
+  state(told);
+  const line = notice(told, unanswered ? "This question has no answer yet." : "");
   return [toGradio(messages), line, current];
 }
 
@@ -194,6 +196,7 @@ function flush() {
 function open(id) {
   flush();
   current = id;
+  told = "";
   store.set("current", id);
   list.render(current);
 }
@@ -220,7 +223,6 @@ list.connect({
 function state(name) {
   answering = name === "answering";
   document.body.dataset.state = name;
-  store.setTab("loads", ""); // of assets/start.js: this page has arrived whole
   store.setTab("answering", answering ? current : "");
   $("#chat")?.setAttribute("aria-busy", String(answering));
 }

@@ -131,6 +131,35 @@ def test_what_arrives_of_an_answer_that_was_left_does_not_come_into_another_conv
     expect(questions(page)).to_have_text(["slowly"])
 
 
+@pytest.mark.parametrize("width", [1280, 390])
+def test_a_stopped_answer_that_is_opened_again_is_a_conversation_like_others(
+    opened: Callable[..., Page], width: int
+) -> None:
+    """Stopped before its first word came: the way back to it offers another try, and closes a phone's list."""
+    page = opened(width=width, height=800)
+    ask(page, "the first one")
+    _choose(page, "New conversation")
+    expect(questions(page)).to_have_count(0)
+    send(page, "stalls_at_once")
+    page.get_by_role("button", name="Stop").click()
+    settled(page)
+    expect(page.locator("#notice p")).to_have_text("Stopped.")
+    for name, count in (("the first one", 1), ("stalls_at_once", 0)):
+        _choose(page, name)
+        expect(questions(page)).to_have_text([name])
+        expect(answers(page)).to_have_count(count)
+    expect(page.locator("#notice p")).to_have_text("This question has no answer yet.")
+    expect(page.get_by_role("button", name="Try again")).to_be_visible()
+    expect(page.locator("#sidebar.open")).to_have_count(0 if width == 390 else 1)
+
+
+def _choose(page: Page, name: str) -> None:
+    """Click on what the list beside the chat has by that name; it is closed on a phone."""
+    if not page.locator("#sidebar.open").count():
+        page.get_by_role("button", name="Conversations", exact=True).click()
+    page.locator("#sidebar").get_by_role("button", name=name).first.click()
+
+
 def test_a_retry_answers_the_same_question_again(page: Page) -> None:
     ask(page, "say something")
     page.get_by_role("button", name="Retry").click()

@@ -187,3 +187,31 @@ def test_a_page_that_never_arrives_whole_says_so(context: BrowserContext, served
     page.goto(served.url)
     expect(page.get_by_text("This page could not be loaded whole. Please reload it.")).to_be_visible()
     assert len(loads) == 5
+
+
+@pytest.mark.parametrize(
+    "part",
+    ["<script src=/nothing.js>", "<link rel=stylesheet href=/nothing.css>", "<link rel=modulepreload href=/nothing.js>",
+     "<img src=/nothing.png>", "<script src=http://127.0.0.1:9/foreign.js>"],
+)  # fmt: skip
+def test_a_page_that_works_is_left_alone_whatever_else_fails(
+    context: BrowserContext, served: Served, part: str
+) -> None:
+    """At each load anew, and again and again: it ends, the page works, and it says nothing of being in parts."""
+    page = context.new_page()
+    loads: list[str] = []
+    page.on("framenavigated", lambda frame: loads.append(frame.url))
+    name, _, attributes = part.strip("<>").partition(" ")
+    page.add_init_script(f"""setInterval(() => {{
+        const element = document.createElement({name!r});
+        for (const [, name, value] of {attributes!r}.matchAll(/(\\S+)=(\\S+)/g)) element.setAttribute(name, value);
+        document.head?.append(element);
+    }}, 50)""")
+    page.goto(served.url)
+    ready(page)
+    page.evaluate("window.stays = true")
+    ask(page, "all there?")
+    page.wait_for_timeout(1500)
+    assert page.evaluate("window.stays")
+    assert len(loads) <= (5 if "/nothing.js" in part or "/nothing.css" in part else 1)
+    expect(page.get_by_text("could not be loaded whole")).to_have_count(0)
