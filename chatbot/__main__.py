@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import argparse
 import signal
 import socket
 import sys
 
-from chatbot import startup
+from chatbot import __version__, startup
 from chatbot.settings import Settings, SettingsError, load
 
 
 def main() -> int:
-    """Run the app; 0 after a graceful stop, 2 when a setting is wrong."""
+    """Run the app; 0 after a graceful stop, 2 when a setting or an argument is wrong."""
+    parser = argparse.ArgumentParser(
+        "python -m chatbot",
+        description="Serve the chatbot on HOST:PORT. All is set in the environment: docs/chatbot.md has the table.",
+    )
+    parser.add_argument("--version", action="version", version=f"chatbot {__version__}")
+    parser.parse_args()
     try:
         settings = load()
     except SettingsError as error:

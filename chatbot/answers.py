@@ -87,11 +87,18 @@ class Answerer:
         models = (self.backend.model, *ours.models)
         return Options(
             model=may["model"] if may.get("model") in models else self.backend.model,
-            system_prompt=str(may.get("system_prompt") or ours.system_prompt)[: ours.max_input_chars],
+            system_prompt=self._instructions(may),
             temperature=_within(may.get("temperature"), 0.0, 2.0, ours.temperature),
             top_p=ours.top_p,
             max_tokens=int(_within(may.get("max_tokens"), 1, ours.max_tokens, ours.max_tokens)),
         )
+
+    def _instructions(self, may: dict[str, Any]) -> str:
+        """A visitor's own system prompt, or the deployment's; raises RefusedInput rather than cut it."""
+        own, most = str(may.get("system_prompt") or ""), self.settings.max_input_chars
+        if len(own) > most:
+            raise RefusedInput(f"Your system prompt is too long: at most {most:,} characters, please shorten it.")
+        return own or self.settings.system_prompt
 
     async def answer(self, history: Any, wishes: dict[str, Any] | None = None) -> AsyncGenerator[Update, None]:
         """The answer to the last question of a history, as updates; the last one is `done` or `failed`.

@@ -59,8 +59,10 @@ class Guard:
             self._metrics.refused[refusal.status] += 1
             event("refused", level="warning", status=refusal.status, path=scope["path"][:200])
             return await respond.refuse(refusal, _swallow(receive) if refusal.status not in UNREAD else None)
+        if scope["method"] == "HEAD":
+            return await self._head(scope, body, respond)
         if HEARTBEAT.fullmatch(scope["path"]):
-            return await self._until_stopping(scope, body, respond)
+            return await self._until(self.stopping, scope, body, respond)
         self.answering += 1
         try:
             await self._app(scope, body, respond)
@@ -141,10 +143,23 @@ class Guard:
             and isinstance(found.get("data"), list)
         )
 
-    async def _until_stopping(self, scope: Scope, receive: Receive, respond: Response) -> None:
-        """Run a stream that has no end of its own, until it ends or the server stops."""
-        serving = asyncio.ensure_future(self._app(scope, receive, respond))
-        stopping = asyncio.ensure_future(self.stopping.wait())
+    async def _head(self, scope: Scope, receive: Receive, respond: Response) -> None:
+        """What GET would be answered with, without the body, which the server leaves out and a stream need not make."""
+        begun = asyncio.Event()
+
+        async def send(message: Message) -> None:
+            await respond(message)
+            if respond.begun:  # a page is held back until it is whole
+                begun.set()
+
+        await self._until(begun, {**scope, "method": "GET"}, receive, respond, send)
+
+    async def _until(
+        self, end: asyncio.Event, scope: Scope, receive: Receive, respond: Response, send: Send | None = None
+    ) -> None:
+        """Run a stream that may have no end of its own, until it ends or `end` is set."""
+        serving = asyncio.ensure_future(self._app(scope, receive, send or respond))
+        stopping = asyncio.ensure_future(end.wait())
         try:
             await asyncio.wait((serving, stopping), return_when=asyncio.FIRST_COMPLETED)
             if not serving.done():

@@ -8,7 +8,7 @@ import os
 import socket
 import sys
 
-SECONDS = 4.0  # less than the health check's own time-out, so that the message arrives
+SECONDS = 14.0  # less than the health check's own time-out, so that the message arrives
 
 
 def main() -> int:

@@ -20,7 +20,7 @@ ASSETS = Path(__file__).parent / "assets"
 START = b"<script>" + (ASSETS / "start.js").read_bytes() + b"</script>"
 # In the page itself: css that is given to Gradio is rewritten (media queries break) and loads after the first paint.
 HEAD = b'<link rel="stylesheet" href="/page/page.css">' + b"".join(
-    b'<link rel="modulepreload" href="/page/%s.js">' % name for name in (b"chat", b"list", b"store")
+    b'<link rel="modulepreload" href="/page/%s.js">' % name for name in (b"chat", b"list", b"looks", b"store")
 )
 TINY = "Tiny demo model, often wrong"
 
@@ -31,7 +31,9 @@ def head(settings: Settings) -> bytes:
     """The end of the page's head: its assets, and what a link to it is shown with where links have previews."""
     title, tagline = html.escape(settings.title), html.escape(settings.tagline)
     preview = f'<meta property="og:title" content="{title}"><meta property="og:description" content="{tagline}">'
-    return HEAD + preview.encode()
+    # What is too long is said and stays in the box (assets/chat.js): a box with a length would cut it without a word.
+    longest = f'<meta name="chatbot:longest" content="{settings.max_input_chars}">'
+    return HEAD + preview.encode() + longest.encode()
 
 
 def build(answerer: Answerer) -> gr.Blocks:
@@ -46,7 +48,8 @@ def build(answerer: Answerer) -> gr.Blocks:
         chatbot = _chatbot(settings)
         notice = gr.HTML(_notice("idle"), elem_id="notice")
         again = gr.Button("Try again", elem_id="again", size="sm", variant="secondary")
-        box = _box(settings)
+        gr.HTML('<p id="said" role="status"></p>', elem_id="says")
+        box = _box()
         load = gr.Button("Show the conversation", elem_id="load")
         # Which conversation the chatbot shows: a change that arrives late must not be kept as another one's.
         which = gr.Textbox(visible=False)
@@ -128,7 +131,7 @@ def _chatbot(settings: Settings) -> gr.Chatbot:
     )
 
 
-def _box(settings: Settings) -> gr.Textbox:
+def _box() -> gr.Textbox:
     return gr.Textbox(
         elem_id="box",
         label="Message",
@@ -137,7 +140,6 @@ def _box(settings: Settings) -> gr.Textbox:
         placeholder="Write a message",
         lines=1,
         max_lines=8,
-        max_length=settings.max_input_chars,
         autofocus=True,
         submit_btn=True,
         stop_btn=False,

@@ -59,6 +59,11 @@ class Response:
         self._html = bytearray()
         self._state = "new"
 
+    @property
+    def begun(self) -> bool:
+        """Whether the status and the headers have been sent."""
+        return self._state != "new" and self._held is None
+
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             return await self._start(message)

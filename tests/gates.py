@@ -16,6 +16,7 @@ PROJECT = Path(__file__).resolve().parents[1]
 QUICK = "not slow"
 # What `pytest.mark.slow(group=…)` may say: each can be run alone, and none takes longer than half an hour on two cores.
 GROUPS = {
+    "browsers": "what a visitor does, in Chromium, Firefox and WebKit",
     "chat": "the chatbot behind its load balancer, and while a release swaps its tasks",
     "docker": "what needs a Docker engine: tasks, whole deployments, an engine that goes away",
     "foreign": "stacks, pipelines and tutorials that others wrote",

@@ -3,19 +3,25 @@
 
 import * as store from "./store.js";
 import * as list from "./list.js";
+import { $, appearance, banner, closeList, narrow, say, tidy, watch } from "./looks.js";
 
-const $ = (selector) => document.querySelector(selector);
 const SAVE_MS = 400;
 const STRAGGLERS_MS = 250;
 const BELATED_MS = 150;
+const ELSEWHERE_MS = 300; // after another tab's last change
 const UNCHANGED = [{ __type__: "update" }, { __type__: "update" }];
 
-let current = store.setting("current") || store.newId();
+let current = store.tab("current") || store.setting("current") || store.newId();
+let asking = false; // between a question and the beginning of its answer
 let answering = false;
 let stopping = false; // between the click on Stop and the end of the answer
 let over = null; // the conversation whose answer was stopped, until the next answer begins
 let told = "idle"; // the state of the line below the conversation, where the page itself set it last
 let looking = 0; // a look at what came of that answer after all
+let given = ""; // what was last taken from storage to be shown: not to be written, since another tab may be at it
+let following = false; // what is shown next is another tab's doing
+let elsewhereDue = 0; // a look at what another tab did
+const apart = new Map(); // conversations that went on in two tabs, and what this tab's is called since
 let afterStop = null; // what to do once a running answer has stopped
 let tidying = 0; // names are added once per frame, however many changes
 let saving = null; // messages that wait to be written
@@ -44,17 +50,27 @@ const toGradio = (messages) =>
 
 /** A visitor sends a message: it shows at once, before the server knows. */
 export function ask(text, history) {
-  if (answering || !text?.trim()) return [text, history];
+  if (answering || !text?.trim() || tooLong(text)) return [text, history];
   store.setTab("draft", "");
-  over = null;
+  say("");
+  begins();
+  asking = true;
+  const stored = saving ? null : store.get(current);
+  if (stored && store.isNews(stored)) history = toGradio(store.read(stored).messages); // another tab went on a moment ago
   return ["", [...(history ?? []), ...toGradio([{ role: "user", text: text.trim() }])]];
 }
 
 /** An answer begins. */
 export function began(...values) {
-  over = null;
+  begins();
   state("answering");
   return values;
+}
+
+/** From here on what the page shows is this tab's own. */
+function begins() {
+  over = null;
+  given = "";
 }
 
 /** An answer ended, well or with a notice that says why not. */
@@ -107,9 +123,10 @@ function ended(name) {
 export function keep(history, id) {
   if (over && !answering) return; // belated
   const messages = toOurs(history);
-  id ||= current;
+  id = apart.get(id || current) ?? (id || current);
   if (saving && saving.id !== id) flush();
-  if (saving) saving.messages = messages;
+  if (!answering && JSON.stringify(messages) === given) saving = null;
+  else if (saving) saving.messages = messages;
   else {
     saving = { id, messages };
     setTimeout(flush, SAVE_MS);
@@ -124,11 +141,15 @@ export function fresh() {
 
 /** What the page shows of the current conversation. */
 export function shown() {
-  const messages = store.get(current)?.messages ?? [];
-  if (told === "stopped") return [toGradio(messages), notice("stopped", "Stopped."), current]; // nothing was opened since
-  setTimeout(closeList);
-  if (!narrow()) setTimeout(() => $("#box textarea")?.focus()); // on a phone it would open the keyboard
-  const unanswered = messages.at(-1)?.role === "user";
+  const stored = store.get(current);
+  const messages = stored ? store.read(stored).messages : [];
+  given = JSON.stringify(messages);
+  // Not opened: an answer's late remains are taken back, or another tab's words arrive.
+  if (told === "stopped") return [toGradio(messages), notice("stopped", "Stopped."), current];
+  const unanswered = messages.at(-1)?.role === "user" && !following; // or the other tab is at it
+  if (!following) setTimeout(closeList);
+  if (!following && !narrow()) setTimeout(() => $("#box textarea")?.focus()); // on a phone it would open the keyboard
+  following = false;
   told = unanswered ? "failed" : "idle";
   state(told);
   const line = notice(told, unanswered ? "This question has no answer yet." : "");
@@ -182,22 +203,32 @@ function flush() {
   if (!saving) return;
   const { id, messages } = saving;
   saving = null;
-  const known = store.get(id);
-  if (!messages.length) return;
-  if (id === current) store.set("current", id);
-  if (known && JSON.stringify(known.messages) === JSON.stringify(messages)) return;
-  const title = known?.title ?? messages[0].text.replace(/\s+/g, " ").slice(0, 48);
-  if (!store.put({ id, title, updated: Date.now(), messages })) {
-    banner("This browser has no room left for conversations. Delete some, or export them.");
-  }
+  const stored = store.get(id);
+  if (!messages.length || store.isDeleted(id)) return;
+  const same = stored && JSON.stringify(stored.messages) === JSON.stringify(messages);
+  if (stored && !same && store.isNews(stored)) return split(id, messages, stored.title);
+  if (id === current) remember(id);
+  if (same) return void store.read(stored);
+  const title = stored?.title ?? messages[0].text.replace(/\s+/g, " ").slice(0, 48);
+  put({ ...stored, id, title, updated: Date.now(), messages });
+}
+
+function put(conversation) {
+  if (!store.put(conversation)) banner("This browser has no room left for conversations. Delete some, or export them.");
   list.render(current);
+}
+
+function remember(id) {
+  store.setTab("current", id);
+  store.set("current", id);
 }
 
 function open(id) {
   flush();
+  apart.delete(id);
   current = id;
   told = "";
-  store.set("current", id);
+  remember(id);
   list.render(current);
 }
 
@@ -218,9 +249,58 @@ list.connect({
   flush,
 });
 
+// --- other tabs
+
+/** Two tabs went on with one conversation: the other's stays, this one's is kept beside it. */
+function split(id, messages, title) {
+  const own = store.newId();
+  apart.set(id, own);
+  if (id === current) {
+    current = own;
+    remember(own);
+    if (answering) state("answering");
+  }
+  put({ id: own, title: `${title} (2)`, updated: Date.now(), messages });
+  say("Another tab went on with this conversation. What you wrote here is kept as one of its own.");
+}
+
+/** Another tab changed something: what this one wrote and that one did not see is kept, the rest is shown. */
+function changed(event) {
+  list.render(current);
+  const news = store.told(event);
+  if (!news || (news.id !== null && news.id !== current)) return;
+  const mine = news.conversation && store.overwritten(news.conversation);
+  if (mine) return split(current, mine, news.conversation.title);
+  clearTimeout(elsewhereDue);
+  elsewhereDue = setTimeout(elsewhere, ELSEWHERE_MS);
+}
+
+/** Show what another tab did to the open conversation, unless the visitor is at work on it here. */
+function elsewhere() {
+  if (store.isDeleted(current)) {
+    saving = null;
+    afterStop = () => {
+      open(store.newId());
+      $("#load").click();
+      say("This conversation was deleted in another tab.");
+    };
+    return answering ? stop() : ended("idle");
+  }
+  const stored = store.get(current);
+  if (answering || saving || !stored || !store.isNews(stored)) return;
+  if (asking || $("#chat .edit-textarea, #conversations details[open], #conversations input")) {
+    elsewhereDue = setTimeout(elsewhere, ELSEWHERE_MS);
+    return;
+  }
+  told = "";
+  following = true;
+  $("#load").click();
+}
+
 // --- the page
 
 function state(name) {
+  asking = false;
   answering = name === "answering";
   document.body.dataset.state = name;
   store.setTab("answering", answering ? current : "");
@@ -234,25 +314,25 @@ function stop() {
   else if (answering) setTimeout(stop, 50);
 }
 
-function banner(text) {
-  const element = $("#banner");
-  if (!element) return;
-  if (element.textContent !== text) element.textContent = text;
-  element.hidden = !text;
+const LONGEST = Number($('meta[name="chatbot:longest"]')?.content ?? Infinity);
+
+/** Whether it is longer than the server takes; then nothing is cut, and it stays in the box. */
+function tooLong(text) {
+  // The server counts characters, not halves of them.
+  const length = text.length > LONGEST ? [...text].length : 0;
+  if (length <= LONGEST) return false;
+  const [most, is] = [LONGEST, length].map((number) => number.toLocaleString("en"));
+  say(`A message may have ${most} characters; this one has ${is}. Please shorten it.`);
+  return true;
 }
 
-/** The banner says why the model cannot be used, and goes when it can. */
-async function watch() {
-  let pause = 60_000;
-  try {
-    const response = await fetch("/readyz", { cache: "no-store" });
-    const body = response.ok ? {} : await response.json();
-    banner(body.reason ?? "");
-    if (!response.ok) pause = 5_000;
-  } catch {
-    pause = 15_000; // a server that is being replaced; the next message will tell
-  }
-  setTimeout(watch, document.hidden ? 300_000 : pause);
+/** A picture or a file, pasted or dropped; the browser would leave the page for it, or do nothing. */
+function refuseFiles(event) {
+  const data = event.clipboardData ?? event.dataTransfer;
+  if (!data?.types.includes("Files") || (event.type === "paste" && data.types.includes("text/plain"))) return;
+  event.preventDefault();
+  event.stopPropagation();
+  if (event.type !== "dragover") say("This chat takes text only: the file was not added.");
 }
 
 function keys(event) {
@@ -276,58 +356,44 @@ function keys(event) {
   }
 }
 
-/** One answer at a time: what is sent while another one is written stays in the box. */
+/** One answer at a time, and none to what is too long: what is sent then stays in the box. */
 function hold(event) {
-  if (!answering || event.target !== $("#box textarea") || event.isComposing) return;
-  if (event.key !== "Enter" || event.shiftKey) return;
+  const area = $("#box textarea");
+  const sends = event.type === "click"
+    ? event.target.closest("#box .submit-button")
+    : event.target === area && event.key === "Enter" && !event.shiftKey && !event.isComposing;
+  if (!sends || !(answering || tooLong(area.value))) return;
   event.preventDefault();
   event.stopPropagation();
 }
 
-/** Names and roles that Gradio's components leave out, for screen readers. */
-function tidy() {
-  tidying = 0;
-  belated();
-  $("#box .submit-button")?.setAttribute("aria-label", "Send");
-  $("#box .stop-button")?.setAttribute("aria-label", "Stop");
-  $("#chat .edit-textarea")?.setAttribute("aria-label", "Edit your message");
-  $("#chat .examples")?.setAttribute("role", "group");
-  $("#chat .examples")?.setAttribute("aria-label", "Examples");
-  $("#chat .placeholder-content")?.removeAttribute("role");
-  $("#sidebar .toggle-button")?.setAttribute("aria-label", "Conversations");
-  $("#sidebar .toggle-button")?.setAttribute("aria-expanded", String(Boolean($("#sidebar.open"))));
-}
-
-const narrow = () => matchMedia("(max-width: 768px)").matches;
-
-/** On a phone the list covers the conversation; it opens on demand only. */
-function closeList() {
-  if (narrow()) $("#sidebar.open .toggle-button")?.click();
-}
-
-function appearance() {
-  const chosen = store.setting("appearance");
-  const dark = chosen ? chosen === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
-  document.body.classList.toggle("dark", dark);
-}
-
 document.addEventListener("keydown", keys);
-document.addEventListener("keydown", hold, true); // before Gradio's own
-document.addEventListener("input", (event) => event.target.closest("#box") && store.setTab("draft", event.target.value));
+for (const type of ["keydown", "click"]) document.addEventListener(type, hold, true); // before Gradio's own
+for (const type of ["paste", "drop", "dragover"]) document.addEventListener(type, refuseFiles, true);
+document.addEventListener("input", (event) => {
+  if (!event.target.closest("#box")) return;
+  store.setTab("draft", event.target.value);
+  if (!tooLong(event.target.value)) say("");
+});
 document.addEventListener("click", (event) => {
   if (event.target.closest("#box .stop-button")) stopping = true;
-  if (event.target.closest("#chat .example")) over = null;
-  if (!event.target.closest("#dark")) return;
-  store.set("appearance", document.body.classList.contains("dark") ? "light" : "dark");
-  appearance();
+  if (event.target.closest("#chat .example")) begins();
 });
 addEventListener("pagehide", flush);
-new MutationObserver(() => (tidying ||= requestAnimationFrame(tidy))).observe(document.body, {
+addEventListener("storage", changed);
+new MutationObserver(() => (tidying ||= requestAnimationFrame(tidied))).observe(document.body, {
   childList: true,
   subtree: true,
   attributeFilter: ["class"],
 });
-tidy();
+
+function tidied() {
+  tidying = 0;
+  belated();
+  tidy();
+}
+
+tidied();
 appearance();
 watch();
 setTimeout(() => list.render(current));

@@ -77,7 +77,7 @@ function rename(id, item) {
     if (done) return;
     done = true;
     const title = field.value.trim();
-    if (keep && title) store.put({ ...store.get(id), title });
+    if (keep && title) store.rename(id, title);
     field.remove();
     render(page.current());
     document.querySelector("#conversations .open[aria-current]")?.focus();
@@ -103,7 +103,7 @@ function remove(id) {
 
 function save(id, kind) {
   const conversation = store.get(id);
-  const text = kind === "md" ? store.markdown(conversation) : JSON.stringify(conversation, null, 2) + "\n";
+  const text = kind === "md" ? store.markdown(conversation) : JSON.stringify(store.plain(conversation), null, 2) + "\n";
   const type = kind === "md" ? "text/markdown" : "application/json";
   const link = element("a", {
     href: URL.createObjectURL(new Blob([text], { type })),
@@ -126,4 +126,3 @@ document.addEventListener("keydown", (event) => {
     open.querySelector("summary").focus();
   }
 });
-addEventListener("storage", () => render(page.current())); // another tab changed something

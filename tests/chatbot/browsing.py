@@ -39,6 +39,12 @@ def send(page: Page, text: str) -> None:
     box(page).press("Enter")
 
 
+def wish(field: Locator, value: str) -> None:
+    """Set one of a visitor's settings. Gradio takes what was typed a moment later, and tells nobody when."""
+    field.fill(value)
+    field.page.wait_for_timeout(700)
+
+
 def settled(page: Page, state: str = "idle") -> None:
     page.wait_for_function("state => document.body.dataset.state === state", arg=state, timeout=PATIENCE)
 

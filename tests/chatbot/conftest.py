@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import importlib
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.chatbot import deployment
+from tests.chatbot import deployment, engines_table
 from tests.chatbot.browsing import ready
 from tests.chatbot.fake_openai import FakeOpenAI
 from tests.chatbot.served import PATIENCE, App, Served
@@ -127,3 +129,11 @@ def opened(context: BrowserContext, served: Served) -> Callable[..., Page]:
 def page(opened: Callable[..., Page]) -> Page:
     """A visitor's page."""
     return opened()
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Where it is asked for, the table of the engines in the documentation."""
+    if os.environ.get("TABLE"):
+        stats = terminalreporter.stats
+        reports = [report for name in ("passed", "failed", "error", "skipped") for report in stats.get(name, [])]
+        engines_table.write(reports, vars(importlib.import_module("tests.chatbot.test_engines")))

@@ -239,3 +239,30 @@ def test_many_slow_bodies_at_once_do_not_keep_a_chat_from_its_answer(served: Ser
         time.sleep(0.2)
         assert client.predict("and me?", api_name="/chat") == "You said: and me? "
         assert {each.result()[0] for each in waiting} == {408}
+
+
+@pytest.mark.parametrize("target", [
+    "/", "/config", "/theme.css", "/favicon.ico", "/robots.txt", "/manifest.json", "/healthz", "/readyz",
+    "/page/chat.js", "/page/page.css", "/assets/", "/gradio_api/info", "/gradio_api/app_id",
+    "/gradio_api/theme.css", "/static/nothing.js",
+])  # fmt: skip
+def test_head_is_answered_as_get_is_without_the_body(served: Served, target: str) -> None:
+    if target == "/assets/":  # one of Gradio's, as the page names it
+        found = re.search(rb'(?:href|src)="\.?(/assets/[^"]+)"', exchange(served.port, get("/"))[2])
+        assert found
+        target = found[1].decode()
+    (got, head, nothing), (status, headers, body) = (
+        exchange(served.port, request(method, target)) for method in ("HEAD", "GET")
+    )
+    varying = {"date", "content-security-policy"}  # with its nonce
+    assert (got, {k: v for k, v in head.items() if k not in varying}) == (
+        status, {k: v for k, v in headers.items() if k not in varying}
+    )  # fmt: skip
+    assert nothing == b""
+    assert body
+
+
+@pytest.mark.parametrize("target", ["/gradio_api/heartbeat/abc", "/gradio_api/queue/data?session_hash=abc"])
+def test_head_of_a_stream_does_not_wait_for_its_end(served: Served, target: str) -> None:
+    status, headers, body = exchange(served.port, request("HEAD", target))
+    assert (status, headers["content-type"].split(";")[0], body) == (200, "text/event-stream", b"")

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import socket
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
+
+from chatbot import healthcheck
+
+TASKDEF = Path(__file__).parents[2] / "taskdef.json"
 
 
 @contextmanager
@@ -58,3 +65,10 @@ def test_nobody_there_is_unhealthy_and_says_so() -> None:
     done = _checked(port)
     assert done.returncode == 1
     assert f"no answer on port {port}" in done.stdout
+
+
+def test_it_gives_a_busy_task_as_long_as_the_health_check_does_and_still_says_why_not() -> None:
+    timeout = json.loads(re.sub(r"<\w+>", "0", TASKDEF.read_text()))["containerDefinitions"][0]["healthCheck"][
+        "timeout"
+    ]
+    assert timeout - 2 <= healthcheck.SECONDS < timeout

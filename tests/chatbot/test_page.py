@@ -11,7 +11,7 @@ import pytest
 pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 from playwright.sync_api import Page, expect
 
-from tests.chatbot.browsing import answers, ask, box, conversations, questions, ready, send, settled, writing
+from tests.chatbot.browsing import answers, ask, box, conversations, questions, ready, send, settled, wish, writing
 from tests.chatbot.fake_openai import FakeOpenAI
 from tests.chatbot.served import Served, now
 
@@ -271,8 +271,8 @@ def test_what_a_visitor_thinks_of_an_answer_is_in_the_log(page: Page, served: Se
 
 def test_a_visitor_changes_what_the_deployment_lets_them(page: Page, fake: FakeOpenAI) -> None:
     page.get_by_role("button", name="Settings").click()
-    page.get_by_role("spinbutton", name=re.compile("Temperature")).fill("1.5")
-    page.get_by_role("textbox", name="System prompt").fill("Answer in verse.")
+    wish(page.get_by_role("spinbutton", name=re.compile("Temperature")), "1.5")
+    wish(page.get_by_role("textbox", name="System prompt"), "Answer in verse.")
     ask(page, "a verse")
     request = fake.requests[-1]
     assert request["temperature"] == 1.5

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+import chatbot
 from chatbot.settings import TABLE, Settings, SettingsError, load
 
 ROOT = Path(__file__).parents[2]
@@ -104,3 +105,27 @@ def shown_default(default: object) -> str:
     if default == "" or default == ():
         return ""
     return f"`{'|'.join(default)}`".replace("|", "\\|") if isinstance(default, tuple) else f"`{default}`"
+
+
+@pytest.mark.parametrize(("arguments", "code", "says"), [
+    (["nonsense"], 2, "unrecognized arguments: nonsense"), (["--port", "1"], 2, "usage: python -m chatbot"),
+    (["--help"], 0, "docs/chatbot.md"), (["--version"], 0, f"chatbot {chatbot.__version__}"),
+])  # fmt: skip
+def test_arguments_are_answered_with_usage_and_nothing_is_served(arguments: list[str], code: int, says: str) -> None:
+    run = subprocess.run(
+        [sys.executable, "-m", "chatbot", *arguments], cwd=ROOT, env={}, capture_output=True, text=True, timeout=30
+    )
+    assert (run.returncode, says in run.stdout + run.stderr) == (code, True)
+
+
+def test_what_a_task_is_given_are_settings_of_the_chatbot() -> None:
+    """A variable that the chatbot's table does not know ends the start of every task."""
+    text = (ROOT / "taskdef.json").read_text()
+    given = re.findall(r'\{"name": "(\w+)", "value(?:From)?": "<(\w+)>"\}', text)
+    assert len(given) == text.count('{"name": "') and given
+    assert {name for name, _ in given} <= {setting.variable for setting in TABLE}
+    environment = {name for name, placeholder in given if name == placeholder}
+    stack = (ROOT / "terraform/stacks/ecs/main.tf").read_text()
+    block = re.search(r"\n  environment = \{\n(.*?)\n  \}", stack, re.DOTALL)
+    assert block and environment == set(re.findall(r"(?m)^ +(\w+) += ", block[1]))
+    assert {name for name, placeholder in given if name != placeholder} == {"HF_TOKEN"}, "of Secrets Manager"

@@ -65,6 +65,10 @@ class Visitor(ABC):
     @abstractmethod
     def photograph(self, path: Path) -> None: ...
 
+    @abstractmethod
+    def leave(self) -> None:
+        """With all tabs."""
+
     def open(self, url: str) -> Visitor:
         """Go to the chatbot, and wait until it can be written on."""
         self.goto(url)
@@ -100,10 +104,15 @@ class Visitor(ABC):
 
     def ask(self, text: str) -> str:
         """Send a question; its answer."""
-        before = len(self.texts(ANSWERS))
         self.send(text)
-        self.until("return document.querySelectorAll(arguments[0]).length > arguments[1]", ANSWERS, before)
-        self.state("idle")
+        self.until(
+            """const [questions, answers] = [...arguments].slice(0, 2).map((one) => [...document.querySelectorAll(one)])
+            const asked = questions.at(-1)?.innerText.trim() === arguments[2]
+            return asked && answers.length === questions.length && document.body.dataset.state === 'idle'""",
+            QUESTIONS,
+            ANSWERS,
+            text,
+        )
         return self.texts(ANSWERS)[-1]
 
 
@@ -148,6 +157,9 @@ class _ByPlaywright(Visitor):
     def photograph(self, path: Path) -> None:
         self._page.screenshot(path=path)
 
+    def leave(self) -> None:
+        self._context.close()
+
 
 class _BySelenium(Visitor):
     def __init__(self, driver: WebDriver, version: str) -> None:
@@ -175,10 +187,19 @@ class _BySelenium(Visitor):
         return self._at.execute_script(script, *arguments)  # type: ignore[no-untyped-call]
 
     def click(self, selector: str) -> None:
-        def seen() -> Any:
-            return next((one for one in self._at.find_elements("css selector", selector) if one.is_displayed()), None)
+        from selenium.common.exceptions import ElementClickInterceptedException, StaleElementReferenceException
 
-        eventually(seen, PATIENCE / 1000, selector).click()
+        def clicked() -> bool:
+            try:
+                for one in self._at.find_elements("css selector", selector):
+                    if one.is_displayed():
+                        one.click()
+                        return True
+            except (ElementClickInterceptedException, StaleElementReferenceException):
+                pass  # it moves, or is drawn anew
+            return False
+
+        eventually(clicked, PATIENCE / 1000, f"a click on {selector}")
 
     def write(self, text: str) -> None:
         from selenium.webdriver import ActionChains
@@ -204,6 +225,9 @@ class _BySelenium(Visitor):
     def photograph(self, path: Path) -> None:
         self._at.save_screenshot(str(path))
 
+    def leave(self) -> None:
+        self._driver.quit()
+
 
 def _selenium(key: str) -> str:
     return key.upper() if not key.startswith("Arrow") else f"ARROW_{key[5:].upper()}"
@@ -217,16 +241,13 @@ def _playwright(launch: Callable[[Playwright], Browser]) -> Iterator[Begin]:
     sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
     with sync_api.sync_playwright() as playwright:
         browser = launch(playwright)
-        contexts: list[BrowserContext] = []
 
         def begin() -> Visitor:
-            contexts.append(browser.new_context(viewport={"width": 1280, "height": 800}))
-            contexts[-1].set_default_timeout(PATIENCE)
-            return _ByPlaywright(contexts[-1], browser.version)
+            context = browser.new_context(viewport={"width": 1280, "height": 800})
+            context.set_default_timeout(PATIENCE)
+            return _ByPlaywright(context, browser.version)
 
         yield begin
-        for context in contexts:
-            context.close()
         browser.close()
 
 
@@ -258,22 +279,19 @@ def webkit() -> Iterator[Begin]:
     with subprocess.Popen(command, pass_fds=[tells], stderr=subprocess.DEVNULL) as server, os.fdopen(seen) as number:
         os.close(tells)
         environment = {**os.environ, "DISPLAY": f":{number.readline().strip()}"}
-        drivers: list[WebDriver] = []
 
         def begin() -> Visitor:
             options = selenium.WebKitGTKOptions()
             options.binary_location = str(browsers[-1])
             options.add_argument("--automation")
             service = selenium.WebKitGTKService(driver, env=environment)
-            drivers.append(selenium.WebKitGTK(options=options, service=service))
-            drivers[-1].set_window_size(1280, 900)
-            return _BySelenium(drivers[-1], drivers[-1].capabilities["browserVersion"])
+            browser = selenium.WebKitGTK(options=options, service=service)
+            browser.set_window_size(1280, 900)
+            return _BySelenium(browser, browser.capabilities["browserVersion"])
 
         try:
             yield begin
         finally:
-            for each in drivers:
-                each.quit()
             server.terminate()
 
 
