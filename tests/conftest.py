@@ -139,10 +139,3 @@ def pytest_runtest_makereport(
             report.outcome = "failed"
             report.longrepr = f"{item.nodeid} was skipped where every tool is required: {reason}"
     return report
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Says why a try failed that was followed by another one (pytest-rerunfailures keeps the names alone)."""
-    for report in terminalreporter.stats.get("rerun", []):
-        terminalreporter.section(f"{report.nodeid}, tried again after")
-        terminalreporter.write_line(report.longreprtext)

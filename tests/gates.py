@@ -21,8 +21,9 @@ GROUPS = {
     "docker": "what needs a Docker engine: tasks, whole deployments, an engine that goes away",
     "foreign": "stacks, pipelines and tutorials that others wrote",
     "images": "the image: built, run, looked into, audited",
-    "releases": "releases that are killed, broken, split, by hand and from GitHub",
+    "releases": "releases that are killed, broken, by hand and from GitHub",
     "resume": "a kill in every phase, and what a cut run leaves to the next",
+    "split": "canary and linear: whom a release's traffic meets, counted",
 }
 
 

@@ -131,6 +131,15 @@ STREAMS: dict[str, Callable[[str], Lines]] = {
 }  # fmt: skip
 
 
+def begin(app: Starlette, port: int = 0) -> tuple[uvicorn.Server, str]:
+    """Serve on loopback in a thread; the server, and its URL."""
+    server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=port, log_level="critical"))
+    threading.Thread(target=server.run, daemon=True).start()
+    while not server.started:
+        threading.Event().wait(0.01)
+    return server, f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+
+
 @dataclass
 class FakeOpenAI:
     """The server, what it was asked, and what became of the streams it sent."""
@@ -172,12 +181,8 @@ class FakeOpenAI:
     def start(self, port: int = 0) -> FakeOpenAI:
         """Serve on loopback in a thread."""
         routes = [Route("/v1/models", self.models), Route("/v1/chat/completions", self.completions, methods=["POST"])]
-        config = uvicorn.Config(Starlette(routes=routes), host="127.0.0.1", port=port, log_level="critical")
-        self._server = uvicorn.Server(config)
-        threading.Thread(target=self._server.run, daemon=True).start()
-        while not self._server.started:
-            threading.Event().wait(0.01)
-        self.url = f"http://127.0.0.1:{self._server.servers[0].sockets[0].getsockname()[1]}/v1"
+        self._server, url = begin(Starlette(routes=routes), port)
+        self.url = f"{url}/v1"
         return self
 
     def stop(self) -> None:

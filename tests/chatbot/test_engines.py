@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.chatbot import engines_table
+from tests.chatbot.lossy import lossy
 from tests.chatbot.served import App
 from tests.chatbot.visitors import ANSWERS, BOX, ENGINES, QUESTIONS, Begin, Visitor
 
@@ -314,6 +315,46 @@ def test_what_an_earlier_page_kept_is_opened(visitor: Visitor) -> None:
             ANSWERED[each["id"]],
         )
         assert visitor.ask("more") == "You said: more"
+
+
+@in_its_group
+def test_a_page_that_never_arrives_whole_says_so(begin: Begin, app: App) -> None:
+    """A part of the page never arrives: it is loaded anew four times, then the page says so"""
+    visitor = begin()
+    try:
+        with lossy(app.url, lost="/page/store.js") as line:
+            visitor.goto(line.url)
+            visitor.until("return !!document.querySelector('p[role=alert]')")
+            assert "Please reload it." in "".join(visitor.texts("p[role=alert]"))
+            time.sleep(3)
+            assert line.loads == 5
+    finally:
+        visitor.leave()
+
+
+@in_its_group
+@pytest.mark.parametrize(
+    "part",
+    ["<script src=/nothing.js></script>", "<link rel=stylesheet href=/nothing.css>",
+     "<link rel=modulepreload href=/x.js>", "<img src=/nothing.png>"],
+    ids=["script", "style sheet", "preload", "picture"],
+)  # fmt: skip
+def test_a_page_that_works_is_left_alone(begin: Begin, app: App, part: str) -> None:
+    """A part that the page can do without never arrives: it works, and is not loaded for ever"""
+    visitor = begin()
+    try:
+        with lossy(app.url, added=part) as line:
+            visitor.open(line.url)
+            visitor.until("return document.readyState === 'complete'")
+            assert visitor.ask("all there?") == "You said: all there?"
+            loads = line.loads
+            assert loads <= 5
+            visitor.run("window.stays = true")
+            time.sleep(3)
+            assert visitor.run("return window.stays") and line.loads == loads
+            assert visitor.texts("p[role=alert]") == []
+    finally:
+        visitor.leave()
 
 
 def test_the_documentation_has_each_of_these() -> None:

@@ -19,7 +19,8 @@ from tests.e2e.traffic import Act, Traffic, chat
 from tests.e2e.visitor import Visitor
 from tests.waiting import eventually
 
-pytestmark = [pytest.mark.e2e, pytest.mark.slow(group="releases")]
+# In a group of its own: what it counts, and asks for every second, needs the machine for itself.
+pytestmark = [pytest.mark.e2e, pytest.mark.slow(group="split")]
 
 # AWS counts in minutes; four of them pass in one here. A client's cookie counts real seconds.
 SCALE, STICKY = 4, 3
