@@ -25,7 +25,13 @@ def main(argv: list[str] | None = None) -> int:
     arguments = _parser().parse_args(argv)
     options = Options(Path(arguments.folder).resolve(), arguments.port)
     if arguments.command == "start":
-        options = replace(options, runtime=arguments.runtime, iam=arguments.iam)
+        options = replace(
+            options,
+            runtime=arguments.runtime,
+            iam=arguments.iam,
+            allow_hosts=tuple(arguments.allow_host),
+            allow_origins=tuple(arguments.allow_origin),
+        )
     try:
         return _COMMANDS[arguments.command](options, arguments)
     except DaemonError as error:
@@ -48,6 +54,14 @@ def _parser() -> argparse.ArgumentParser:
     start.add_argument(
         "--iam", choices=["log", "enforce", "off"], default=environ.get("EMULATOR_IAM", "log"), help=iam_help
     )
+    start.add_argument(
+        "--allow-host", metavar="NAME", action="append", default=_words("EMULATOR_ALLOW_HOST"), type=str.lower,
+        help="another name by which it may be called; may be repeated",
+    )  # fmt: skip
+    start.add_argument(
+        "--allow-origin", metavar="URL", action="append", default=_words("EMULATOR_ALLOW_ORIGIN"),
+        help="web pages that may call it, as http://localhost:3000; may be repeated",
+    )  # fmt: skip
     start.add_argument("--foreground", action="store_true", help="stay; Ctrl-C stops it")
     commands.add_parser("stop", parents=[common], help="stop it with all it runs, and show that nothing is left")
     status = commands.add_parser("status", parents=[common], help="what runs; exit code 1 when it is not running")
@@ -59,6 +73,10 @@ def _parser() -> argparse.ArgumentParser:
     connect.add_argument("repository", metavar="OWNER/REPOSITORY")
     connect.add_argument("--connection", metavar="NAME", help="this one only; default: all that wait")
     return parser
+
+
+def _words(variable: str) -> list[str]:
+    return os.environ.get(variable, "").split()
 
 
 def _port(text: str) -> int:
@@ -104,7 +122,14 @@ def _serve(options: Options) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: ended.set())
     try:
-        emulator = Emulator(options.folder, Config(options.port, options.runtime, options.iam))
+        config = Config(
+            options.port,
+            options.runtime,
+            options.iam,
+            allow_hosts=options.allow_hosts,
+            allow_origins=options.allow_origins,
+        )
+        emulator = Emulator(options.folder, config)
     except OSError as error:
         raise DaemonError(f"{daemon.port_is_taken(options.port)} ({error})") from error
     # What stands now stays. To look for garbage among all of moto takes the collector as long as the answers take.

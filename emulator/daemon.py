@@ -33,6 +33,8 @@ class Options:
     port: int
     runtime: str = "auto"
     iam: str = "log"
+    allow_hosts: tuple[str, ...] = ()
+    allow_origins: tuple[str, ...] = ()
 
     @property
     def log(self) -> Path:
@@ -126,6 +128,8 @@ def start(options: Options) -> Instance:
         options.log.replace(options.log.with_suffix(".log.1"))
     argv = [sys.executable, "-m", "emulator", "start", "--foreground", "--port", str(options.port)]
     argv += ["--folder", str(options.folder), "--runtime", options.runtime, "--iam", options.iam]
+    argv += [f"--allow-host={host}" for host in options.allow_hosts]
+    argv += [f"--allow-origin={origin}" for origin in options.allow_origins]
     # Marked as its children are, so that the leak scan and the next start find it too.
     environ = {**os.environ, guardian.MARK: str(options.record / "emulator")}
     with options.log.open("wb") as log:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from emulator import __version__
 from emulator.control.table import MOUNTS, SERVICES
 from emulator.data.repositories.tls import make_certificate
+from emulator.door import Door
 from emulator.listener import Listener
 from emulator.loops.runner import Runner
 from emulator.loops.table import LOOPS
@@ -36,10 +37,11 @@ class Emulator:
         self.store = Store(folder, config)
         self._ready = False
         mounts = {prefix: make(self.store) for prefix, make in MOUNTS.items()}
-        self._front_door = FrontDoor(self.store, {**mounts, "/_emulator/": self._own})
+        mounts["/_emulator/"] = self._own
+        door = Door(FrontDoor(self.store, mounts), self.store.config, mounts)
         try:
             certificate = make_certificate(self.store.folder / "tls.pem")
-            self._listener = Listener(self._front_door, self.store.config.port, certificate)
+            self._listener = Listener(door, self.store.config.port, certificate)
         except OSError:
             self.store.close()
             raise

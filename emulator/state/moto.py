@@ -7,6 +7,7 @@ import functools
 import io
 import json
 import os
+import re
 import threading
 import warnings
 from dataclasses import dataclass
@@ -74,6 +75,27 @@ def read(environ: WSGIEnvironment) -> Request:
     request.get_data(cache=True, parse_form_data=False)
     environ["wsgi.input"] = io.BytesIO(body)
     return request
+
+
+def bucket_lets_in(bucket: str, origin: str, method: str, headers: list[str]) -> bool:
+    """Whether a CORS rule of a bucket lets pages of this origin send such a request, with such headers.
+
+    https://docs.aws.amazon.com/AmazonS3/latest/userguide/ManageCorsUsing.html
+    """
+
+    def allowed(patterns: Any, value: str) -> bool:
+        each = [patterns] if isinstance(patterns, str) else patterns or []
+        return any(re.fullmatch(re.escape(one).replace(r"\*", ".*"), value, re.IGNORECASE) for one in each)
+
+    with LOCK:
+        found = _tables("s3")[ACCOUNT]["aws"].buckets.get(bucket)
+        rules = list(found.cors) if found else []
+    return any(
+        allowed(rule.allowed_origins, origin)
+        and allowed(rule.allowed_methods, method)
+        and all(allowed(rule.allowed_headers, header) for header in headers)
+        for rule in rules
+    )
 
 
 def account_of(access_key: str) -> str:

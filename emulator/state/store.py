@@ -26,6 +26,8 @@ class Config:
     runtime: str = "auto"  # or "process", "docker": what tasks run in
     iam: str = "log"  # what happens to a call that its role's policies do not allow: log it, "enforce", or "off"
     region: str = "us-east-1"
+    allow_hosts: tuple[str, ...] = ()  # names besides localhost by which it may be called
+    allow_origins: tuple[str, ...] = ()  # web pages that may call it, as http://localhost:3000
 
     @property
     def url(self) -> str:

@@ -1,0 +1,188 @@
+"""Who may call: what stands before everything that the emulator serves at its port (docs/decisions/0044).
+
+It runs code as the user who started it, and everybody knows its credentials. So a call must come by a name of this
+machine, not out of a web page of somebody else, and signed where AWS wants that. What the signature says is not looked
+at here yet; that it is there is what no form, link or picture of another page can have.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qs, unquote, urlsplit
+from xml.sax.saxutils import escape
+
+from emulator.state import moto
+from emulator.state.call import AwsError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+    from emulator.state.store import Config
+
+# This machine as its programs call it, and as Docker's containers do. A browser resolves every *.localhost to it:
+# https://datatracker.ietf.org/doc/html/rfc6761#section-6.3
+_NAMES = re.compile(r"(?:[a-z0-9_-]+\.)*localhost|127\.0\.0\.1|\[::1\]|host\.docker\.internal", re.IGNORECASE)
+_PORT = re.compile(r":\d{1,5}$")
+# https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html#add-signature-to-request
+_AUTHORIZATION = re.compile(
+    r"AWS4-HMAC-SHA256\s+(?=.*Credential=[^/,\s]+(?:/[^/,\s]+){3,}/aws4_request)(?=.*SignedHeaders=[^,\s]+)"
+    r"(?=.*Signature=[0-9a-fA-F]+)|AWS4-ECDSA-P256-SHA256\s+Credential=|AWS [^:\s]+:\S+$"
+)
+_SERVICE = re.compile(r"/([\w-]+)/aws4_request")
+# What AWS serves to whom it does not know; their `authtype` in botocore's model of STS is `none`.
+_UNSIGNED = frozenset({"AssumeRoleWithSAML", "AssumeRoleWithWebIdentity"})
+_ACTION = re.compile(rb"(?:^|&)Action=(\w+)(?:&|$)")
+_FORM = re.compile(rb'name="?(?:x-amz-signature|signature)"?\r\n', re.IGNORECASE)
+
+
+class Door:
+    """A WSGI application: `application` for those who may, a refusal without any effect for the others.
+
+    `mounts` are the prefixes of what has credentials of its own (git, the registry, tasks' metadata) or tells nothing.
+    """
+
+    def __init__(self, application: WSGIApplication, config: Config, mounts: Iterable[str]) -> None:
+        self._application = application
+        self._config = config
+        self._mounts = tuple(mounts)
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        reply = self._elsewhere(environ) or self._unsigned(environ)
+        if reply is None:
+            return self._application(environ, self._readable(environ, start_response))
+        status = HTTPStatus(reply.status)
+        length = ("Content-Length", str(len(reply.body)))
+        start_response(f"{status.value} {status.phrase}", [*reply.headers.items(), length])
+        return [b"" if environ["REQUEST_METHOD"] == "HEAD" else reply.body]
+
+    def _elsewhere(self, environ: WSGIEnvironment) -> moto.Reply | None:
+        """A refusal of what names another host (a name that was made to point here), and of what another page sends."""
+        host = environ.get("HTTP_HOST", "")
+        name = _PORT.sub("", host).removesuffix(".")
+        if not _NAMES.fullmatch(name) and name.lower() not in self._config.allow_hosts:
+            return _plain(
+                f"'{host[:100]}' is no name of the emulator: call it localhost, or start it with --allow-host"
+            )
+        origin, asks = environ.get("HTTP_ORIGIN"), environ["REQUEST_METHOD"] == "OPTIONS"
+        if origin is not None and (origin in self._config.allow_origins or _bucket_lets_in(environ, name, origin)):
+            return _preflight(environ) if asks else None
+        if asks:
+            return _plain(f"{_PAGES}: a preflight is answered to those alone")
+        own = (f"http://{host}", f"https://{host}")
+        referer = environ.get("HTTP_REFERER")
+        if origin is not None and origin not in own:
+            return _plain(f"a page of {origin[:100]} may not call the emulator; {_PAGES}")
+        if referer is not None and urlsplit(referer).netloc != host:
+            return _plain(f"a link on another page leads nowhere here; {_PAGES}")
+        # An address that is typed, or clicked on in a mail, is of no site; what changes something is not called so.
+        site = environ.get("HTTP_SEC_FETCH_SITE")
+        reads = environ["REQUEST_METHOD"] in ("GET", "HEAD") and "Action=" not in environ.get("QUERY_STRING", "")
+        if site in (None, "same-origin") or (site == "none" and reads):
+            return None
+        return _plain(f"a page of another site may not call the emulator; {_PAGES}")
+
+    def _readable(self, environ: WSGIEnvironment, start_response: StartResponse) -> StartResponse:
+        """For a page of --allow-origin the answer says that it may be read."""
+        origin = environ.get("HTTP_ORIGIN")
+        if origin is None or origin not in self._config.allow_origins:
+            return start_response
+
+        def start(status: str, headers: list[tuple[str, str]], *rest: object) -> object:
+            kept = [header for header in headers if not header[0].lower().startswith("access-control-")]
+            allowed = [
+                ("Access-Control-Allow-Origin", origin),
+                ("Access-Control-Expose-Headers", "*"),
+                ("Vary", "Origin"),
+            ]
+            return start_response(status, [*kept, *allowed], *rest)  # type: ignore[arg-type]
+
+        return start  # type: ignore[return-value]
+
+    def _unsigned(self, environ: WSGIEnvironment) -> moto.Reply | None:
+        """A refusal of what AWS, or the part of the emulator that it is for, would not take unsigned."""
+        path, authorization = environ["PATH_INFO"], environ.get("HTTP_AUTHORIZATION", "")
+        signed = authorization.startswith("AWS")
+        if not signed and path.startswith(self._mounts):
+            return None
+        if path.startswith("/moto-api"):
+            return _plain("the control API of moto is not served here")
+        query = parse_qs(environ.get("QUERY_STRING", ""), keep_blank_values=True)
+        if signed and not _AUTHORIZATION.match(authorization):
+            error = AwsError("IncompleteSignatureException", f"'{authorization[:60]}' is no signature")
+            return _refused(environ, error)
+        if signed or "X-Amz-Signature" in query or "Signature" in query or _is_public(environ, query):
+            return None
+        return _refused(environ, AwsError("MissingAuthenticationToken", "Missing Authentication Token"))
+
+
+_PAGES = "a page may that the emulator was started for, with --allow-origin, or that a bucket's CORS rules name"
+
+
+def _bucket_lets_in(environ: WSGIEnvironment, name: str, origin: str) -> bool:
+    """Whether it is for a bucket of S3, by its path or its host's name, whose CORS rules let the page in."""
+    scope = _SERVICE.search(environ.get("HTTP_AUTHORIZATION", "") or unquote(environ.get("QUERY_STRING", "")))
+    if "HTTP_X_AMZ_TARGET" in environ or (scope and scope[1] != "s3"):
+        return False
+    method, headers = environ["REQUEST_METHOD"], ""
+    if method == "OPTIONS":
+        method = environ.get("HTTP_ACCESS_CONTROL_REQUEST_METHOD", "")
+        headers = environ.get("HTTP_ACCESS_CONTROL_REQUEST_HEADERS", "")
+    named = [header.strip() for header in headers.split(",") if header.strip()]
+    buckets = (*environ["PATH_INFO"].split("/")[1:2], name.partition(".")[0])
+    return any(moto.bucket_lets_in(bucket, origin, method, named) for bucket in buckets)
+
+
+def _is_public(environ: WSGIEnvironment, query: dict[str, list[str]]) -> bool:
+    """Whether AWS serves it to anybody; what S3 lets anonymous visitors read is for S3 to judge."""
+    method, kind = environ["REQUEST_METHOD"], environ.get("CONTENT_TYPE", "").partition(";")[0].strip().lower()
+    if method == "POST" and kind == "multipart/form-data":  # a browser's upload to S3: its form is signed
+        return bool(_FORM.search(moto.read(environ).get_data()))
+    if method == "POST" and kind == "application/x-www-form-urlencoded":
+        action = _ACTION.search(moto.read(environ).get_data())
+        return bool(action and action[1].decode() in _UNSIGNED)
+    if method not in ("GET", "HEAD"):
+        return False
+    if "Action" in query:
+        return query["Action"][0] in _UNSIGNED
+    return not query.keys() - {"versionId", "partNumber"} and bool(re.match(r"/[^/]+/.", environ["PATH_INFO"]))
+
+
+def _preflight(environ: WSGIEnvironment) -> moto.Reply:
+    """Yes. https://fetch.spec.whatwg.org/#cors-preflight-fetch"""
+    headers = {
+        "Access-Control-Allow-Origin": environ["HTTP_ORIGIN"],
+        "Access-Control-Allow-Methods": environ.get("HTTP_ACCESS_CONTROL_REQUEST_METHOD", "GET"),
+        "Access-Control-Allow-Headers": environ.get("HTTP_ACCESS_CONTROL_REQUEST_HEADERS", ""),
+        "Access-Control-Max-Age": "600",
+        "Vary": "Origin",
+    }
+    return moto.Reply(200, headers, b"")
+
+
+def _plain(sentence: str) -> moto.Reply:
+    return moto.Reply(403, {"Content-Type": "text/plain; charset=utf-8"}, f"{sentence}\n".encode())
+
+
+def _refused(environ: WSGIEnvironment, error: AwsError) -> moto.Reply:
+    """The error as the services answer it before they know who calls: in the protocol that the request looks like."""
+    query, path = environ.get("QUERY_STRING", ""), environ["PATH_INFO"]
+    if environ.get("HTTP_X_AMZ_TARGET") or re.match(r"/\d{4}-\d{2}-\d{2}/", path):
+        code = error.code if error.code.endswith("Exception") else f"{error.code}Exception"
+        body = json.dumps({"__type": code, "message": error.message}).encode()
+        status = 400 if environ.get("HTTP_X_AMZ_TARGET") else 403
+        return moto.Reply(status, {"Content-Type": "application/x-amz-json-1.1", "X-Amzn-Errortype": code}, body)
+    code, message = escape(error.code), escape(error.message)
+    if "Action=" in query or environ.get("CONTENT_TYPE", "").startswith("application/x-www-form-urlencoded"):
+        inner = f"<Type>Sender</Type><Code>{code}</Code><Message>{message}</Message>"
+        text = f"<ErrorResponse><Error>{inner}</Error></ErrorResponse>"
+    elif error.code == "MissingAuthenticationToken":  # S3 knows an anonymous caller, who may do little
+        text = "<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>"
+    else:
+        text = f"<Error><Code>{code}</Code><Message>{message}</Message></Error>"
+    xml = f'<?xml version="1.0" encoding="UTF-8"?>\n{text}'.encode()
+    return moto.Reply(403, {"Content-Type": "text/xml"}, xml)
