@@ -16,7 +16,7 @@ from gradio_client import Client
 
 from tests.chatbot.conftest import Stage
 from tests.chatbot.fake_openai import FakeOpenAI
-from tests.chatbot.served import Served
+from tests.chatbot.served import App, Served
 
 JOIN = "/gradio_api/queue/join"
 
@@ -246,13 +246,13 @@ def test_many_slow_bodies_at_once_do_not_keep_a_chat_from_its_answer(served: Ser
     "/page/chat.js", "/page/page.css", "/assets/", "/gradio_api/info", "/gradio_api/app_id",
     "/gradio_api/theme.css", "/static/nothing.js",
 ])  # fmt: skip
-def test_head_is_answered_as_get_is_without_the_body(served: Served, target: str) -> None:
+def test_head_is_answered_as_get_is_without_the_body(app: App, target: str) -> None:
     if target == "/assets/":  # one of Gradio's, as the page names it
-        found = re.search(rb'(?:href|src)="\.?(/assets/[^"]+)"', exchange(served.port, get("/"))[2])
+        found = re.search(rb'(?:href|src)="\.?(/assets/[^"]+)"', exchange(app.port, get("/"))[2])
         assert found
         target = found[1].decode()
     (got, head, nothing), (status, headers, body) = (
-        exchange(served.port, request(method, target)) for method in ("HEAD", "GET")
+        exchange(app.port, request(method, target)) for method in ("HEAD", "GET")
     )
     varying = {"date", "content-security-policy"}  # with its nonce
     assert (got, {k: v for k, v in head.items() if k not in varying}) == (
@@ -263,6 +263,6 @@ def test_head_is_answered_as_get_is_without_the_body(served: Served, target: str
 
 
 @pytest.mark.parametrize("target", ["/gradio_api/heartbeat/abc", "/gradio_api/queue/data?session_hash=abc"])
-def test_head_of_a_stream_does_not_wait_for_its_end(served: Served, target: str) -> None:
-    status, headers, body = exchange(served.port, request("HEAD", target))
+def test_head_of_a_stream_does_not_wait_for_its_end(app: App, target: str) -> None:
+    status, headers, body = exchange(app.port, request("HEAD", target))
     assert (status, headers["content-type"].split(";")[0], body) == (200, "text/event-stream", b"")
