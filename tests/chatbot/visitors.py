@@ -76,7 +76,7 @@ class Visitor(ABC):
 
     def ready(self) -> Visitor:
         self.until(
-            "return ['idle', 'failed'].includes(document.body.dataset.state) && !!document.querySelector(arguments[0])",
+            "return /idle|failed/.test(document.body?.dataset.state) && document.querySelector(arguments[0]) !== null",
             BOX,
         )
         return self
@@ -91,7 +91,7 @@ class Visitor(ABC):
 
     def state(self, name: str) -> None:
         """Wait for the page's state: idle, answering or failed."""
-        self.until("return document.body.dataset.state === arguments[0]", name)
+        self.until("return document.body?.dataset.state === arguments[0]", name)
 
     def value(self) -> str:
         """What stands in the box."""
@@ -108,7 +108,7 @@ class Visitor(ABC):
         self.until(
             """const [questions, answers] = [...arguments].slice(0, 2).map((one) => [...document.querySelectorAll(one)])
             const asked = questions.at(-1)?.innerText.trim() === arguments[2]
-            return asked && answers.length === questions.length && document.body.dataset.state === 'idle'""",
+            return asked && answers.length === questions.length && document.body?.dataset.state === 'idle'""",
             QUESTIONS,
             ANSWERS,
             text,
@@ -121,7 +121,7 @@ class _ByPlaywright(Visitor):
         self._context, self._page, self.version = context, context.new_page(), version
 
     def goto(self, url: str) -> None:
-        self._page.goto(url)
+        self._page.goto(url, wait_until="commit")  # the page may load itself anew before it has arrived
 
     def reload(self) -> None:
         self._page.reload()
