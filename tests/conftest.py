@@ -127,7 +127,13 @@ _broken_fixtures: dict[BaseException, str] = {}
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    report = yield
+    try:
+        report = yield
+    except SystemError:
+        # To show a failure pytest parses the files of its frames, which Python 3.11 cannot always while other threads
+        # compile (https://github.com/python/cpython/issues/106905); the worker would end, with all its tests.
+        item.config.option.tbstyle = "native"
+        report = pytest.TestReport.from_item_and_call(item, call)
     if call.when == "setup" and report.failed and call.excinfo:
         first = _broken_fixtures.setdefault(call.excinfo.value, item.nodeid)
         if first != item.nodeid:

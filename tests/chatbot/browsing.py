@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from tests.waiting import eventually
+
 if TYPE_CHECKING:
     from playwright.sync_api import Locator, Page
 
@@ -40,9 +42,18 @@ def send(page: Page, text: str) -> None:
 
 
 def wish(field: Locator, value: str) -> None:
-    """Set one of a visitor's settings. Gradio takes what was typed a moment later, and tells nobody when."""
-    field.fill(value)
-    field.page.wait_for_timeout(700)
+    """Set one of a visitor's settings: type it until it stays.
+
+    A moment after a control has appeared Gradio gives it its default, which takes back what was typed by then.
+    """
+
+    def stays() -> bool:
+        if field.input_value() != value:
+            field.fill(value)
+        field.page.wait_for_timeout(500)
+        return bool(field.input_value() == value)
+
+    eventually(lambda: stays() and stays(), what=f"{value[:40]!r} in a visitor's setting")
 
 
 def settled(page: Page, state: str = "idle") -> None:
