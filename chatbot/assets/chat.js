@@ -269,6 +269,7 @@ function changed(event) {
   list.render(current);
   const news = store.told(event);
   if (!news || (news.id !== null && news.id !== current)) return;
+  if (!news.conversation) store.deletedElsewhere(current);
   const mine = news.conversation && store.overwritten(news.conversation);
   if (mine) return split(current, mine, news.conversation.title);
   clearTimeout(elsewhereDue);

@@ -81,6 +81,11 @@ export function rename(id, title) {
 /** Whether another tab wrote something that this one does not show. */
 export const isNews = (conversation) => known.get(conversation.id)?.text !== textIn(conversation);
 
+/** Another tab deleted it: it is no more, though this one may have written it while the news was on its way. */
+export function deletedElsewhere(id) {
+  if (known.has(id)) remove(id);
+}
+
 /** Whether this tab had it, and it is no more. */
 export const isDeleted = (id) => known.has(id) && !get(id);
 

@@ -113,6 +113,21 @@ def test_what_one_tab_deletes_no_other_brings_back(opened: Opened) -> None:
     assert kept(first) == ["anew"]
 
 
+def test_what_was_written_while_the_news_of_its_deletion_was_on_its_way_is_deleted_too(page: Page) -> None:
+    """Browsers tell a tab of another one's change a moment later, and show it what was there until then."""
+    ask(page, "secret")
+    send(page, "slowly more")
+    writing(page)
+    page.evaluate("""() => {
+        const key = Object.keys(localStorage).find((key) => key.startsWith("chatbot:conversation:"))
+        dispatchEvent(new StorageEvent("storage", { key, newValue: null }))
+    }""")
+    expect(questions(page)).to_have_count(0)
+    expect(page.locator("#said")).to_have_text("This conversation was deleted in another tab.")
+    page.wait_for_timeout(700)
+    assert kept(page) == []
+
+
 def test_a_long_paste_is_not_cut_and_is_sent_once_it_is_short_enough(page: Page, fake: FakeOpenAI) -> None:
     long = "word " * 20_000
     page.evaluate("text => navigator.clipboard.writeText(text)", long)
