@@ -44,7 +44,7 @@ def client(emulator: Emulator, service: str) -> Any:
 
 def asked(
     emulator: Emulator, method: str = "GET", path: str = "/", body: str = "", service: str = "", **headers: str
-) -> tuple[int, str, dict[str, str]]:
+) -> tuple[int, str, http.client.HTTPMessage]:
     """Sends just these headers (with `_` for `-`); `service` signs in form only."""
     connection = http.client.HTTPConnection("127.0.0.1", emulator.store.config.port, timeout=30)
     sent = {name.replace("_", "-"): value for name, value in headers.items()}
@@ -55,7 +55,7 @@ def asked(
         connection.putheader(name, value)
     connection.endheaders(body.encode() or None)
     answer = connection.getresponse()
-    return answer.status, answer.read().decode("utf-8", "replace"), dict(answer.getheaders())
+    return answer.status, answer.read().decode("utf-8", "replace"), answer.headers
 
 
 @pytest.fixture

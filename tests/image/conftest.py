@@ -26,7 +26,6 @@ def base() -> str:
 @pytest.fixture(scope="session")
 def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CountingRegistry]:
     registry = CountingRegistry(tmp_path_factory.mktemp("registry"))
-    registry.start()
     yield registry
     registry.stop()
 

@@ -7,9 +7,8 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from cheroot import wsgi
-
 from emulator.data.registry import Endpoints, Registry
+from emulator.listener import Listener
 from tests.docker_base import docker
 
 
@@ -36,18 +35,14 @@ class CountingRegistry:
         self._lock = threading.Lock()
         self.registry = Registry(folder, lambda *_: None, None, lambda _: True)
         self._endpoints = Endpoints(self.registry)
-        self._server = wsgi.Server(("127.0.0.1", 0), self._answer, numthreads=8)
-        self._server.prepare()
+        self._listener = Listener(self._answer, 0)
 
     @property
     def host(self) -> str:
-        return f"localhost:{self._server.bind_addr[1]}"
-
-    def start(self) -> None:
-        threading.Thread(target=self._server.serve, daemon=True).start()
+        return f"localhost:{self._listener.port}"
 
     def stop(self) -> None:
-        self._server.stop()
+        self._listener.close()
 
     def push(self, reference: str) -> int:
         """Pushes with Docker; how many bytes it sent."""

@@ -14,7 +14,7 @@ from urllib.parse import parse_qsl
 from emulator.data.registry.blobs import BLOCK
 from emulator.data.registry.errors import BlobUploadInvalid, RangeInvalid
 
-_CHUNK = 1 << 16  # about what clients send at once: cheroot copies what it has for every chunk that it adds
+_CHUNK = 1 << 16  # about what clients send at once
 
 Headers = list[tuple[str, str]]
 

@@ -24,7 +24,7 @@ _ROUTE = re.compile(r"/v1/repos/(?P<name>[^/]+)/(?P<call>info/refs|git-upload-pa
 _SERVICES = {"git-upload-pack": "pull", "git-receive-pack": "push"}
 _NEVER_CACHED = [("Expires", "Fri, 01 Jan 1980 00:00:00 GMT"), ("Pragma", "no-cache"), ("Cache-Control", "no-cache")]
 _BLOCK = 1 << 18
-_CHUNK = 1 << 16  # about what clients send at once: cheroot copies what it has for every chunk that it adds
+_CHUNK = 1 << 16  # about what clients send at once
 
 Change = tuple[str, str, str]
 

@@ -9,64 +9,49 @@ With the certificate trusted and the endpoint named, it clones and pushes here u
 from __future__ import annotations
 
 import ipaddress
-import socket
 import ssl
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from cheroot.makefile import MakeFile
-from cheroot.server import HTTPConnection
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-_HANDSHAKE = b"\x16"  # the first byte of a TLS client, and of no HTTP request (RFC 8446, 5.1)
 _LIFE = timedelta(days=365)
 
 
-def tls_connection(certificate: Path) -> type[HTTPConnection]:
-    """A `ConnectionClass` for a cheroot server: each client is answered in TLS if it begins so, else in plain HTTP."""
+def server_context(certificate: Path) -> ssl.SSLContext:
+    """Raises ssl.SSLError when the file has no certificate with its key."""
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(certificate)
-
-    class Connection(HTTPConnection):
-        """Looks at the first byte in the thread of the request: one slow client does not keep the others waiting."""
-
-        looked = False
-
-        def communicate(self) -> bool:
-            try:
-                self._look()
-            except (ssl.SSLError, OSError):
-                return False  # a client that does not trust the certificate hangs up
-            return bool(super().communicate())  # type: ignore[no-untyped-call]
-
-        def _look(self) -> None:
-            if self.looked:
-                return
-            self.looked = True
-            if self.socket.recv(1, socket.MSG_PEEK) == _HANDSHAKE:
-                self.socket = context.wrap_socket(self.socket, server_side=True)
-                self.rfile = MakeFile(self.socket, "rb", self.rbufsize)
-                self.wfile = MakeFile(self.socket, "wb", self.wbufsize)
-
-    return Connection
+    return context
 
 
 def make_certificate(path: Path) -> Path:
     """A self-signed certificate for this machine and its key, in one file; one that is there and holds is kept."""
-    if path.exists():
-        certificate = x509.load_pem_x509_certificate(path.read_bytes())
-        if certificate.not_valid_after_utc > datetime.now(UTC) + timedelta(days=1):
-            return path
+    if _holds(path):
+        return path
     key = ec.generate_private_key(ec.SECP256R1())
     private = key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
-    path.touch(mode=0o600)
-    path.write_bytes(_certificate(key).public_bytes(serialization.Encoding.PEM) + private)
+    draft = path.with_suffix(".new")  # whoever is killed while writing leaves the old one, or none
+    draft.unlink(missing_ok=True)
+    draft.touch(mode=0o600)
+    draft.write_bytes(_certificate(key).public_bytes(serialization.Encoding.PEM) + private)
+    draft.replace(path)
     return path
+
+
+def _holds(path: Path) -> bool:
+    """Whether it is a certificate with its key, for a day at least; a file that was cut or overwritten is none."""
+    try:
+        certificate = x509.load_pem_x509_certificate(path.read_bytes())
+        server_context(path)
+    except (FileNotFoundError, ValueError, ssl.SSLError):
+        return False
+    return certificate.not_valid_after_utc > datetime.now(UTC) + timedelta(days=1)
 
 
 def _certificate(key: ec.EllipticCurvePrivateKey) -> x509.Certificate:

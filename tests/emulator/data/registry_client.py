@@ -1,4 +1,4 @@
-"""A registry behind cheroot, and the least of a client for it: raw HTTP, so that every byte of a test is its own."""
+"""A registry behind a listener, and the least of a client for it: raw HTTP, so that every byte of a test is its own."""
 
 from __future__ import annotations
 

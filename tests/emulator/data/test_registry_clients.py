@@ -8,15 +8,14 @@ import shutil
 import signal
 import subprocess
 import tarfile
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from cheroot import wsgi
 
 from emulator.data.registry import Endpoints, Registry, Unauthorized
+from emulator.listener import Listener
 
 CREDENTIALS = "Basic " + base64.b64encode(b"AWS:password").decode()
 
@@ -37,11 +36,9 @@ def registry(tmp_path: Path) -> Iterator[tuple[Registry, str]]:
         lambda repository: repository in ("app", "other"),
         immutable=lambda repository: repository == "other",
     )
-    server = wsgi.Server(("127.0.0.1", 0), Endpoints(registry), numthreads=8)
-    server.prepare()
-    threading.Thread(target=server.serve, daemon=True).start()
-    yield registry, f"localhost:{server.bind_addr[1]}"
-    server.stop()
+    listener = Listener(Endpoints(registry), 0)
+    yield registry, f"localhost:{listener.port}"
+    listener.close()
 
 
 @pytest.fixture

@@ -25,14 +25,13 @@ MEDIA_TYPE = "application/vnd.oci.image.manifest.v1+json"
 ROOT = Path(__file__).parents[3]
 SERVER = """
 import sys
+import threading
 from pathlib import Path
-from cheroot import wsgi
 from emulator.data.registry import Endpoints, Registry
+from emulator.listener import Listener
 registry = Registry(Path(sys.argv[1]), lambda *asked: None, None, lambda repository: True)
-server = wsgi.Server(("127.0.0.1", 0), Endpoints(registry))
-server.prepare()
-print(server.bind_addr[1], flush=True)
-server.serve()
+print(Listener(Endpoints(registry), 0).port, flush=True)
+threading.Event().wait()
 """
 
 

@@ -1,4 +1,4 @@
-"""The OCI distribution specification's endpoints, spoken as raw HTTP to a registry behind cheroot."""
+"""The OCI distribution specification's endpoints, spoken as raw HTTP to a registry behind a listener."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Real git clients against CodeCommit's repositories behind cheroot, with the credentials that AWS's helpers give."""
+"""Real git clients against CodeCommit's repositories on a port, with the credentials that AWS's helpers give."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 import pytest
-from cheroot import wsgi
 
 from emulator.data.repositories import ZERO, Repositories, SignatureCheck
 from emulator.data.repositories.signature import sign
-from emulator.data.repositories.tls import make_certificate, tls_connection
+from emulator.data.repositories.tls import make_certificate
+from emulator.listener import Listener
 
 KEY, SECRET = "AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"
 
@@ -99,13 +99,9 @@ def served(tmp_path: Path) -> Iterator[Served]:
     check = SignatureCheck({KEY: SECRET, "ASIATEMPORARY": SECRET}.get)
     repositories = Repositories(tmp_path / "codecommit", check, lambda *push: pushes.append(push))
     repositories.create("chatbot")
-    server = wsgi.Server(("127.0.0.1", 0), repositories, numthreads=8)
-    server.expiration_interval = 0.05  # seconds that a stop may take
-    server.ConnectionClass = tls_connection(make_certificate(tmp_path / "tls.pem"))
-    server.prepare()
-    threading.Thread(target=server.serve, daemon=True).start()
-    yield Served(repositories, server.bind_addr[1], home, pushes)
-    server.stop()
+    listener = Listener(repositories, 0, make_certificate(tmp_path / "tls.pem"))
+    yield Served(repositories, listener.port, home, pushes)
+    listener.close()
 
 
 # Pushing and fetching
