@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import re
+import sys
 from dataclasses import replace
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
+from emulator import cbor, malformed
 from emulator.control import permissions
 from emulator.control.table import SERVICES
 from emulator.state import moto
@@ -15,7 +18,7 @@ from emulator.state.call import Answer, AwsError, Call
 from emulator.state.store import Store
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
     from moto.core.request import Request
@@ -57,29 +60,76 @@ class FrontDoor:
         request = moto.read(environ)
         scope = _CREDENTIAL.search(request.headers.get("Authorization", ""))
         if not scope:  # presigned, or one of the few calls that need no signature: moto knows them
-            return moto.run(self._moto, request)
+            service = "sts" if request.values.get("Action") else "s3"
+            return self._answer(service, request, lambda routed: self._motos(service, routed, request))
         access_key, region, signing_name = scope.groups()
         service = moto.SIGNING_NAMES.get(signing_name, signing_name)
-        routed = moto.route(service, request) if service in SERVICES else None
-        try:
+        if cbor.is_spoken(environ):
+            return cbor.answer(service, environ, request.get_data(), self._aws)
+
+        def answer(routed: moto.Routed | None) -> moto.Reply:
             if refused := self._refused(service, routed, request, access_key, region):
                 return refused
-            if routed is None or routed[0] not in SERVICES[service]:
-                return moto.run(self._moto, request)
+            if routed is None or routed[0] not in SERVICES.get(service, {}):
+                return self._motos(service, routed, request)
             return self._ours(service, routed, request, access_key, region)
+
+        return self._answer(service, request, answer)
+
+    def _answer(self, service: str, request: Request, answer: Callable[[moto.Routed | None], moto.Reply]) -> moto.Reply:
+        """What `answer` says to the call, or the error that AWS has for one that it cannot understand."""
+        request.get_data()  # whoever goes away in the midst of it has called nothing
+        routed = moto.route(service, request)
+        try:
+            if routed and (error := malformed.refusal(service, *routed, request)):
+                return moto.serialise(service, routed[0], request, error)
+            return answer(routed)
         except NotImplementedError:
-            return moto.unsupported(service, request)
+            return moto.unsupported(service, request) if routed else malformed.unknown(service, request)
         finally:
             if not _QUESTION.match(routed[0] if routed else moto.operation_named(request)):
                 self._store.changed()
 
+    def _motos(self, service: str, routed: moto.Routed | None, request: Request) -> moto.Reply:
+        """moto's answer, which has no words of AWS for a call that its code or its routes did not expect."""
+        if routed is None and malformed.is_unknown(service, request):
+            return malformed.unknown(service, request)
+        if routed and (error := malformed.incomplete(service, *routed, request)):
+            return moto.serialise(service, routed[0], request, error)
+        try:
+            reply = moto.run(self._moto, request)
+        except NotImplementedError:
+            raise
+        except Exception:
+            return self._broken(service, routed, request)
+        if request.method == "HEAD" or not malformed.is_no_answer(reply):
+            return malformed.typed(service, reply)
+        if reply.status == HTTPStatus.FORBIDDEN:  # an object that is not for anybody
+            return moto.refuse(service, request, AwsError("AccessDenied", "Access Denied"), reply.status)
+        if reply.status < 500:  # no route of moto's leads there
+            raise NotImplementedError
+        return self._broken(service, routed, request)
+
+    def _broken(self, service: str, routed: moto.Routed | None, request: Request) -> moto.Reply:
+        """The answer to a call that a handler, ours or moto's, has failed on; inside an `except`, it is logged.
+
+        With 400, where AWS has 500: clients would only try it again, and it will never go better.
+        """
+        name = routed[0] if routed else moto.operation_named(request)
+        if routed:
+            with contextlib.suppress(Exception):
+                if error := malformed.invalid(service, *routed, request):
+                    return moto.serialise(service, name, request, error)
+        log.error("%s %s", service, name, exc_info=sys.exc_info()[1])
+        failure = malformed.failed(service, name)
+        return moto.serialise(service, name, request, failure) if routed else moto.refuse(service, request, failure)
+
     def _refused(
-        self, service: str, routed: tuple[str, dict[str, object]] | None, request: Request, access_key: str, region: str
+        self, service: str, routed: moto.Routed | None, request: Request, access_key: str, region: str
     ) -> moto.Reply | None:
         """AccessDenied, when a role calls what its policies do not allow and the emulator is told to enforce them."""
         mode = self._store.config.iam
         session = moto.role_session(access_key) if mode != "off" else None
-        routed = routed or (moto.route(service, request) if session else None)
         if session is None or routed is None:
             return None
         try:
@@ -96,9 +146,7 @@ class FrontDoor:
         reply = moto.serialise(service, routed[0], request, error)
         return reply if error.code == "AccessDeniedException" else replace(reply, status=HTTPStatus.FORBIDDEN)
 
-    def _ours(
-        self, service: str, routed: tuple[str, dict[str, object]], request: Request, access_key: str, region: str
-    ) -> moto.Reply:
+    def _ours(self, service: str, routed: moto.Routed, request: Request, access_key: str, region: str) -> moto.Reply:
         operation, in_path = routed
 
         def forward() -> Answer:
@@ -114,9 +162,5 @@ class FrontDoor:
         except NotImplementedError:  # moto's word for it, through call.moto()
             raise
         except Exception:
-            log.exception("%s %s", service, operation)
-            result = AwsError(
-                "InternalFailure",
-                f"the emulator failed on {service}:{operation}; see its log (python -m emulator logs)",
-            )
+            return self._broken(service, routed, request)
         return moto.serialise(service, operation, request, result)

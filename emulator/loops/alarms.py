@@ -16,7 +16,7 @@ from typing import Any
 
 from emulator.control.cloudwatch.alarms import Alarm, Alarms, move
 from emulator.control.cloudwatch.metrics import query
-from emulator.loops.runner import Loop
+from emulator.loops.runner import Loop, isolated
 from emulator.state.store import Store
 
 _LATE = 2.0  # seconds that a sample may take from where it is measured to here
@@ -43,9 +43,10 @@ def step(store: Store) -> None:
     with store.lock:
         alarms = list(store.table(Alarms).of.values())
     for alarm in alarms:
-        verdict = judge(store, alarm, time.time())
-        if verdict.state and verdict.state != alarm.state:
-            move(store, alarm, verdict.state, verdict.reason, verdict.data)
+        with isolated(store, f"alarm {alarm.name} of {alarm.region}"):
+            verdict = judge(store, alarm, time.time())
+            if verdict.state and verdict.state != alarm.state:
+                move(store, alarm, verdict.state, verdict.reason, verdict.data)
 
 
 def judge(store: Store, alarm: Alarm, now: float) -> Verdict:

@@ -13,7 +13,7 @@ from typing import Any
 
 from emulator.control.autoscaling import Scaling, Target
 from emulator.control.tracking import Policy, metric_of, service_of
-from emulator.loops.runner import Loop
+from emulator.loops.runner import Loop, isolated
 from emulator.state.store import Store
 
 _COOLDOWN = 300  # AWS's default for ECS services, out and in
@@ -28,7 +28,8 @@ def step(store: Store) -> None:
             if policy.shape["PolicyType"] == "TargetTrackingScaling"
         ]
     for region, target, policy in found:
-        _track(store, region, target, policy)
+        with isolated(store, f"scaling policy {policy.shape.get('PolicyARN')}"):
+            _track(store, region, target, policy)
 
 
 def _track(store: Store, region: str, target: Target, policy: Policy) -> None:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 
 from emulator.state.store import Store
 
 log = logging.getLogger("emulator.loops")
 
+_REMEMBERED = 1_000  # failures; the oldest is forgotten, and said again should it still be one
 _PATIENCE = 5.0  # seconds in which all steps may end when the emulator stops
 
 
@@ -24,8 +26,39 @@ class Loop:
     every: float = 1.0  # seconds between two steps when nothing changes
 
 
+@dataclass
+class Failures:
+    """A table of the store: how what fails now failed last, by its name."""
+
+    of: dict[str, str] = field(default_factory=dict)
+
+
+@contextmanager
+def isolated(store: Store, what: str) -> Iterator[None]:
+    """Has what goes wrong with one item end there, so that the others of a loop go on.
+
+    It is logged once for as long as it fails in the same way, and once when it works again: a step comes every second.
+    """
+    known = store.table(Failures).of
+    try:
+        yield
+    except Exception as error:
+        words = f"{type(error).__name__}: {error}"
+        if known.pop(what, None) != words:
+            log.exception("%s is left as it is, and tried again", what)
+        known[what] = words
+        while len(known) > _REMEMBERED:
+            known.pop(next(iter(known)), None)
+    else:
+        if known.pop(what, None):
+            log.info("%s works again", what)
+
+
 class Runner:
-    """Starts and ends the loops. A step that raises is logged and tried again: nothing ends a loop but `close`."""
+    """Starts and ends the loops. A step that raises is logged and tried again: nothing ends a loop but `close`.
+
+    A step does its items within `isolated`: one that is broken must not keep the others from their turn.
+    """
 
     def __init__(self, store: Store, loops: Iterable[Loop]) -> None:
         self._store = store

@@ -49,6 +49,9 @@ _tables = functools.cache(get_backend)  # moto looks through its own folder ever
 SIGNING_NAMES = {"elasticloadbalancing": "elbv2", "monitoring": "cloudwatch", "tagging": "resourcegroupstaggingapi"}
 
 
+Routed = tuple[str, Answer]  # an operation, and the parameters in the path of its call
+
+
 @dataclass(frozen=True)
 class Reply:
     """An HTTP response, whole."""
@@ -98,11 +101,19 @@ def bucket_lets_in(bucket: str, origin: str, method: str, headers: list[str]) ->
     )
 
 
+def is_known(service: str) -> bool:
+    """Whether the SDK has a model of it."""
+    try:
+        return bool(get_service_model(service))
+    except UnknownServiceError:
+        return False
+
+
 def account_of(access_key: str) -> str:
     return amendments.account_of(access_key) if access_key else ACCOUNT
 
 
-def route(service: str, request: Request) -> tuple[str, dict[str, Any]] | None:
+def route(service: str, request: Request) -> Routed | None:
     """The operation that `request` names, and the parameters in its path; None where there is no such operation."""
     try:
         operation, in_path = get_service_router(service).match(request)
@@ -131,38 +142,59 @@ def operation_named(request: Request) -> str:
     return str(named or request.method.title())
 
 
-def parse(service: str, operation: str, in_path: dict[str, Any], request: Request) -> dict[str, Any]:
+def parse(service: str, operation: str, in_path: Answer, request: Request) -> Answer:
     """The parameters of the call, as its input shape names and types them."""
-    model = _operation_model(service, operation)
-    parser = PROTOCOL_PARSERS[_protocol(service, request)](model)
+    model = operation_model(service, operation)
+    parser = PROTOCOL_PARSERS[protocol(service, request)](model)
     body = request.get_data()
     fields = {"method": request.method, "values": request.values, "headers": request.headers, "body": body,
               "url_path": request.path, "url_params": in_path}  # fmt: skip
-    parsed: dict[str, Any] = parser.parse(cast(Any, fields))
+    parsed: Answer = parser.parse(cast(Any, fields))
     return parsed
 
 
 def serialise(service: str, operation: str, request: Request, result: Answer | AwsError) -> Reply:
     """`result` in the protocol that `request` came in."""
-    serializer = get_serializer_class(service, _protocol(service, request))(
-        operation_model=_operation_model(service, operation)
-    )
-    done = serializer.serialize(result)
-    body = done["body"]
-    raw = body.encode() if isinstance(body, str) else bytes(body)
+    done = _serializer(service, operation, request).serialize(result)
     status = done["status_code"]
     if not isinstance(result, AwsError):  # a member that *is* the status (Lambda's 202), which moto's serialiser skips
         shape = _botocore_model(service).operation_model(operation).output_shape
         for name, member in (shape.members if shape else {}).items():
             if member.serialization.get("location") == "statusCode":
                 status = result.get(name, status)
-    return Reply(status, {key: str(value) for key, value in done["headers"].items()}, raw)
+    return _reply(status, done)
+
+
+def _reply(status: int, done: Any) -> Reply:
+    """What moto's serialiser has made; it has no type for JSON of services that have other protocols too."""
+    headers = {key: str(value) for key, value in done["headers"].items()}
+    if headers.get("Content-Type") == "text":
+        headers["Content-Type"] = "application/x-amz-json-1.0"
+    body = done["body"]
+    return Reply(status, headers, body.encode() if isinstance(body, str) else bytes(body))
+
+
+def refuse(service: str, request: Request, error: AwsError, status: int = 400) -> Reply:
+    """An error of a call whose operation nobody knows, in the protocol that the call looks like."""
+    try:
+        names = get_service_model(service).operation_names
+    except UnknownServiceError:
+        # The SDK that moto was built with does not know it either: JSON suits every protocol that names it in a header.
+        body = json.dumps({"__type": error.code, "message": error.message}).encode()
+        headers = {"Content-Type": "application/x-amz-json-1.1", "X-Amzn-Errortype": error.code}
+        return Reply(status, headers, body)
+    return _reply(status, _serializer(service, names[0], request).serialize(error))
 
 
 def answer(service: str, operation: str, request: Request, reply: Reply) -> Answer:
     """The output shape that the client would read from `reply`; raises the error that it would raise."""
+    return output(service, operation, protocol(service, request), reply)
+
+
+def output(service: str, operation: str, protocol: str, reply: Reply) -> Answer:
+    """The same, of a reply in `protocol`."""
     shape = _botocore_model(service).operation_model(operation).output_shape
-    parser = botocore.parsers.create_parser(_protocol(service, request))
+    parser: Any = botocore.parsers.create_parser(protocol)  # its stubs want a shape, which not every operation has
     fields = {
         "status_code": reply.status,
         "headers": _CaseInsensitive(reply.headers),
@@ -301,18 +333,23 @@ def unsupported(service: str, request: Request) -> Reply:
     routed = route(service, request)
     name: str = routed[0] if routed else operation_named(request)
     error = AwsError("UnknownOperationException", f"the emulator does not support {service}:{name}")
-    if routed:
-        return serialise(service, name, request, error)
-    # The SDK that moto was built with does not know it either: JSON suits every protocol that names it in a header.
-    body = json.dumps({"__type": error.code, "message": error.message}).encode()
-    return Reply(400, {"Content-Type": "application/x-amz-json-1.1", "X-Amzn-Errortype": error.code}, body)
+    return serialise(service, name, request, error) if routed else refuse(service, request, error)
 
 
-def _protocol(service: str, request: Request) -> str:
-    return str(determine_request_protocol(get_service_model(service), request.content_type))
+def protocol(service: str, request: Request) -> str:
+    """The protocol of a call: what its content type says, else the first that the service and moto both have."""
+    model = get_service_model(service)
+    try:
+        spoken = str(determine_request_protocol(model, request.content_type))
+    except NotImplementedError:
+        spoken = ""
+    if spoken in PROTOCOL_PARSERS:
+        return spoken
+    offered = model.metadata.get("protocols") or [model.metadata.get("protocol")]
+    return next((str(protocol) for protocol in offered if protocol in PROTOCOL_PARSERS), "json")
 
 
-def _operation_model(service: str, operation: str) -> OperationModel:
+def operation_model(service: str, operation: str) -> OperationModel:
     model: ServiceModel = get_service_model(service)
     return cast(OperationModel, model.operation_model(operation))
 
@@ -320,3 +357,9 @@ def _operation_model(service: str, operation: str) -> OperationModel:
 @functools.cache
 def _botocore_model(service: str) -> botocore.model.ServiceModel:
     return botocore.session.get_session().get_service_model(service)
+
+
+def _serializer(service: str, operation: str, request: Request) -> Any:
+    return get_serializer_class(service, protocol(service, request))(
+        operation_model=operation_model(service, operation)
+    )

@@ -239,3 +239,17 @@ def test_old_points_are_merged_into_minutes(store: Store) -> None:
     table.put(metric, now, summary([1.0]), "Count")
     assert len(series.points) < 500
     assert series.between(0, now + 1).total == 3601
+
+
+@pytest.mark.parametrize(
+    "missing", ["ComparisonOperator", "EvaluationPeriods", "MetricName", "Namespace", "Period", "Threshold"]
+)
+def test_an_alarm_that_nobody_could_judge_is_refused(cloudwatch: Any, missing: str) -> None:
+    whole = {
+        "AlarmName": "errors", "Namespace": "App", "MetricName": "Errors", "Statistic": "Sum", "Period": 60,
+        "EvaluationPeriods": 1, "Threshold": 5, "ComparisonOperator": "GreaterThanThreshold",
+    }  # fmt: skip
+    with pytest.raises(ClientError, match=f"{missing} must not be null") as refused:
+        cloudwatch.put_metric_alarm(**{name: value for name, value in whole.items() if name != missing})
+    assert refused.value.response["Error"]["Code"] == "ValidationError"
+    cloudwatch.put_metric_alarm(**whole)

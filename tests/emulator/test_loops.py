@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from emulator.loops.runner import Loop, Runner
+from emulator.loops.runner import Loop, Runner, isolated
 from emulator.state.store import Store
 
 
@@ -72,3 +72,28 @@ def test_closing_ends_the_last_thing_first(tmp_path: Path) -> None:
     store.on_close(lambda: order.append(2))
     store.close()
     assert order == [2, 1]
+
+
+def test_an_item_that_fails_keeps_no_other_from_its_turn_and_is_told_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    store, done, broken = Store(tmp_path), [], [True]
+
+    def step() -> None:
+        for item in ("first", "second"):
+            with isolated(store, item):
+                if item == "first" and broken:
+                    raise KeyError("Metrics")
+                done.append(item)
+
+    step()
+    step()
+    assert done == ["second", "second"]
+    assert caplog.text.count("first is left as it is, and tried again") == 1
+    broken.clear()
+    step()
+    step()
+    assert done[2:] == ["first", "second"] * 2
+    assert caplog.text.count("first works again") == 1
+    store.close()

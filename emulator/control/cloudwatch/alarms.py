@@ -210,11 +210,18 @@ def move(store: Store, alarm: Alarm, state: str, reason: str, reason_data: str =
 
 
 def _check(settings: dict[str, Any]) -> None:
-    periods, points = settings.get("EvaluationPeriods", 1), settings.get("DatapointsToAlarm")
-    if points is not None and points > periods:
+    # In these words: https://github.com/aws/aws-cdk/issues/7155, hashicorp/terraform-provider-aws#11105
+    needed = ["ComparisonOperator", "EvaluationPeriods"]
+    if not settings.get("Metrics"):
+        needed += ["MetricName", "Namespace", "Period"]
+    if not settings.get("ThresholdMetricId"):
+        needed.append("Threshold")
+    for name in needed:
+        if settings.get(name) in (None, ""):
+            raise AwsError("ValidationError", f"{name} must not be null")
+    points = settings.get("DatapointsToAlarm")
+    if points is not None and points > settings["EvaluationPeriods"]:
         raise AwsError("ValidationError", "DatapointsToAlarm must be less than or equal to EvaluationPeriods")
-    if not settings.get("MetricName") and not settings.get("Metrics"):
-        raise AwsError("ValidationError", "Either MetricName or Metrics must be specified")
     if settings.get("MetricName") and not (settings.get("Statistic") or settings.get("ExtendedStatistic")):
         raise AwsError("ValidationError", "Exactly one of Statistic and ExtendedStatistic must be specified")
 

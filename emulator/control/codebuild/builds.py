@@ -189,7 +189,7 @@ def _stop(store: Store, call: Call) -> Answer:
 
 
 def _retry(store: Store, call: Call) -> Answer:
-    found = build(store, call, call.parameters["id"])
+    found = build(store, call, call.parameters.get("id", ""))
     if not found.over:
         raise AwsError("InvalidInputException", f"Build {found.id} has not ended")
     made = begin(store, found.scope, copy.deepcopy(found.project), found.parameters, found.handoff)

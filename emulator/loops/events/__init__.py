@@ -12,7 +12,7 @@ from emulator.control import roles
 from emulator.control.events.bus import Bus
 from emulator.control.events.patterns import matches
 from emulator.loops.events.targets import Undeliverable, deliver
-from emulator.loops.runner import Loop
+from emulator.loops.runner import Loop, isolated
 from emulator.state.store import Store
 
 log = logging.getLogger("emulator.events")
@@ -23,8 +23,9 @@ def reconcile(store: Store) -> None:
     while waiting:
         bus, event = waiting.popleft()
         for rule in _rules(store, bus, event["region"]):
-            if matches(json.loads(rule["EventPattern"]), event):
-                _to_targets(store, bus, rule, event)
+            with isolated(store, f"rule {rule['Arn']}"):
+                if matches(json.loads(rule["EventPattern"]), event):
+                    _to_targets(store, bus, rule, event)
 
 
 def _rules(store: Store, bus: str, region: str) -> list[dict[str, Any]]:
