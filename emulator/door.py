@@ -1,8 +1,7 @@
 """Who may call: what stands before everything that the emulator serves at its port (docs/decisions/0044).
 
 It runs code as the user who started it, and everybody knows its credentials. So a call must come by a name of this
-machine, not out of a web page of somebody else, and signed where AWS wants that. What the signature says is not looked
-at here yet; that it is there is what no form, link or picture of another page can have.
+machine, not out of a web page of somebody else, and signed where AWS wants that (emulator.signatures).
 """
 
 from __future__ import annotations
@@ -14,6 +13,8 @@ from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, unquote, urlsplit
 from xml.sax.saxutils import escape
 
+from emulator import signatures
+from emulator.control import sessions
 from emulator.state import moto
 from emulator.state.call import AwsError
 
@@ -22,17 +23,13 @@ if TYPE_CHECKING:
 
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
-    from emulator.state.store import Config
+    from emulator.state.sigv4 import Secret
+    from emulator.state.store import Store
 
 # This machine as its programs call it, and as Docker's containers do. A browser resolves every *.localhost to it:
 # https://datatracker.ietf.org/doc/html/rfc6761#section-6.3
 _NAMES = re.compile(r"(?:[a-z0-9_-]+\.)*localhost|127\.0\.0\.1|\[::1\]|host\.docker\.internal", re.IGNORECASE)
 _PORT = re.compile(r":\d{1,5}$")
-# https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html#add-signature-to-request
-_AUTHORIZATION = re.compile(
-    r"AWS4-HMAC-SHA256\s+(?=.*Credential=[^/,\s]+(?:/[^/,\s]+){3,}/aws4_request)(?=.*SignedHeaders=[^,\s]+)"
-    r"(?=.*Signature=[0-9a-fA-F]+)|AWS4-ECDSA-P256-SHA256\s+Credential=|AWS [^:\s]+:\S+$"
-)
 _SERVICE = re.compile(r"/([\w-]+)/aws4_request")
 # What AWS serves to whom it does not know; their `authtype` in botocore's model of STS is `none`.
 _UNSIGNED = frozenset({"AssumeRoleWithSAML", "AssumeRoleWithWebIdentity"})
@@ -46,9 +43,10 @@ class Door:
     `mounts` are the prefixes of what has credentials of its own (git, the registry, tasks' metadata) or tells nothing.
     """
 
-    def __init__(self, application: WSGIApplication, config: Config, mounts: Iterable[str]) -> None:
+    def __init__(self, application: WSGIApplication, store: Store, mounts: Iterable[str]) -> None:
         self._application = application
-        self._config = config
+        self._store = store
+        self._config = store.config
         self._mounts = tuple(mounts)
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
@@ -112,12 +110,23 @@ class Door:
         if path.startswith("/moto-api"):
             return _plain("the control API of moto is not served here")
         query = parse_qs(environ.get("QUERY_STRING", ""), keep_blank_values=True)
-        if signed and not _AUTHORIZATION.match(authorization):
-            error = AwsError("IncompleteSignatureException", f"'{authorization[:60]}' is no signature")
-            return _refused(environ, error)
-        if signed or "X-Amz-Signature" in query or "Signature" in query or _is_public(environ, query):
-            return None
-        return _refused(environ, AwsError("MissingAuthenticationToken", "Missing Authentication Token"))
+        try:
+            if signed or "X-Amz-Signature" in query or "Signature" in query:
+                signatures.check(moto.read(environ), self._secret_of)
+            elif _is_upload(environ):
+                signatures.check_form(moto.read(environ), self._secret_of)
+            elif not _is_public(environ, query):
+                return _refused(environ, AwsError("MissingAuthenticationToken", "Missing Authentication Token"))
+        except signatures.Refused as refused:
+            family = _family(environ)
+            code, status, message = signatures.ERRORS[refused.kind][family]
+            return _refused(environ, AwsError(code, message.replace("{}", refused.detail)), status)
+        except AwsError as error:
+            return _refused(environ, error, 403 if error.code == "AccessDenied" else 400)
+        return None
+
+    def _secret_of(self, access_key: str) -> Secret | None:
+        return sessions.secret_of(self._store, access_key)
 
 
 _PAGES = "a page may that the emulator was started for, with --allow-origin, or that a bucket's CORS rules name"
@@ -137,11 +146,15 @@ def _bucket_lets_in(environ: WSGIEnvironment, name: str, origin: str) -> bool:
     return any(moto.bucket_lets_in(bucket, origin, method, named) for bucket in buckets)
 
 
+def _is_upload(environ: WSGIEnvironment) -> bool:
+    """A browser's upload to S3, whose form is signed."""
+    is_form = environ.get("CONTENT_TYPE", "").lower().startswith("multipart/form-data")
+    return environ["REQUEST_METHOD"] == "POST" and is_form and bool(_FORM.search(moto.read(environ).get_data()))
+
+
 def _is_public(environ: WSGIEnvironment, query: dict[str, list[str]]) -> bool:
     """Whether AWS serves it to anybody; what S3 lets anonymous visitors read is for S3 to judge."""
     method, kind = environ["REQUEST_METHOD"], environ.get("CONTENT_TYPE", "").partition(";")[0].strip().lower()
-    if method == "POST" and kind == "multipart/form-data":  # a browser's upload to S3: its form is signed
-        return bool(_FORM.search(moto.read(environ).get_data()))
     if method == "POST" and kind == "application/x-www-form-urlencoded":
         action = _ACTION.search(moto.read(environ).get_data())
         return bool(action and action[1].decode() in _UNSIGNED)
@@ -168,21 +181,36 @@ def _plain(sentence: str) -> moto.Reply:
     return moto.Reply(403, {"Content-Type": "text/plain; charset=utf-8"}, f"{sentence}\n".encode())
 
 
-def _refused(environ: WSGIEnvironment, error: AwsError) -> moto.Reply:
+def _family(environ: WSGIEnvironment) -> str:
+    """In whose words: "json", "query", "ec2" or "s3"."""
+    scope = _SERVICE.search(environ.get("HTTP_AUTHORIZATION", "") or unquote(environ.get("QUERY_STRING", "")))
+    if environ.get("HTTP_X_AMZ_TARGET") or re.match(r"/\d{4}-\d{2}-\d{2}/", environ["PATH_INFO"]):
+        return "json"
+    if scope and scope[1] == "ec2":
+        return "ec2"
+    form = environ.get("CONTENT_TYPE", "").startswith("application/x-www-form-urlencoded")
+    asks = form or "Action=" in environ.get("QUERY_STRING", "")
+    return "query" if asks and not (scope and scope[1] == "s3") else "s3"
+
+
+def _refused(environ: WSGIEnvironment, error: AwsError, status: int = 403) -> moto.Reply:
     """The error as the services answer it before they know who calls: in the protocol that the request looks like."""
-    query, path = environ.get("QUERY_STRING", ""), environ["PATH_INFO"]
-    if environ.get("HTTP_X_AMZ_TARGET") or re.match(r"/\d{4}-\d{2}-\d{2}/", path):
+    family = _family(environ)
+    if family == "json":
         code = error.code if error.code.endswith("Exception") else f"{error.code}Exception"
         body = json.dumps({"__type": code, "message": error.message}).encode()
         status = 400 if environ.get("HTTP_X_AMZ_TARGET") else 403
         return moto.Reply(status, {"Content-Type": "application/x-amz-json-1.1", "X-Amzn-Errortype": code}, body)
     code, message = escape(error.code), escape(error.message)
-    if "Action=" in query or environ.get("CONTENT_TYPE", "").startswith("application/x-www-form-urlencoded"):
+    if family == "query":
         inner = f"<Type>Sender</Type><Code>{code}</Code><Message>{message}</Message>"
         text = f"<ErrorResponse><Error>{inner}</Error></ErrorResponse>"
+    elif family == "ec2":
+        inner = f"<Code>{code}</Code><Message>{message}</Message>"
+        text = f"<Response><Errors><Error>{inner}</Error></Errors></Response>"
     elif error.code == "MissingAuthenticationToken":  # S3 knows an anonymous caller, who may do little
         text = "<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>"
     else:
         text = f"<Error><Code>{code}</Code><Message>{message}</Message></Error>"
     xml = f'<?xml version="1.0" encoding="UTF-8"?>\n{text}'.encode()
-    return moto.Reply(403, {"Content-Type": "text/xml"}, xml)
+    return moto.Reply(status, {"Content-Type": "text/xml"}, xml)

@@ -38,7 +38,7 @@ class Emulator:
         self._ready = False
         mounts = {prefix: make(self.store) for prefix, make in MOUNTS.items()}
         mounts["/_emulator/"] = self._own
-        door = Door(FrontDoor(self.store, mounts), self.store.config, mounts)
+        door = Door(FrontDoor(self.store, mounts), self.store, mounts)
         try:
             certificate = make_certificate(self.store.folder / "tls.pem")
             self._listener = Listener(door, self.store.config.port, certificate)

@@ -187,10 +187,14 @@ class _Protocol(H11Protocol):
 
     def eof_received(self) -> bool:  # type: ignore[override]  # asyncio's own may be true
         """A client that has said all it has to say may wait for the answer: whether the connection stays open."""
-        waits = self.cycle is not None and not self.cycle.response_complete and not self.cycle.more_body
-        if waits:
-            self.cycle.keep_alive = False
-        return waits and self.scheme == "http"
+        if self.cycle is None or self.cycle.response_complete:
+            return False
+        self.cycle.keep_alive = False
+        if self.cycle.more_body and not self.cycle.response_started:
+            self.cycle.disconnected = True  # for whoever reads the body
+            self.cycle.message_event.set()
+            self.send_400_response("The body of the request broke off.")
+        return not self.cycle.more_body and self.scheme == "http"
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._unset_deadline()

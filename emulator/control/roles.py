@@ -13,8 +13,9 @@ from botocore.exceptions import ClientError
 from emulator.state.clients import Credentials
 from emulator.state.store import Store
 
-# Half of STS's shortest useful session: a run that begins with these credentials ends with them.
-_KEEP_SECONDS = 1800
+# A run that begins with these credentials ends with them: so does a task on Docker, for six hours at least.
+_SESSION_SECONDS = 43_200
+_KEEP_SECONDS = _SESSION_SECONDS // 2
 
 
 class RoleRefused(Exception):
@@ -36,7 +37,9 @@ def assume(store: Store, role_arn: str, principal: str) -> Credentials:
     if credentials and time.monotonic() - since < _KEEP_SECONDS:
         return credentials
     name = principal.split(".")[0]
-    answer = store.clients("sts").assume_role(RoleArn=role_arn, RoleSessionName=name)["Credentials"]
+    answer = store.clients("sts").assume_role(RoleArn=role_arn, RoleSessionName=name, DurationSeconds=_SESSION_SECONDS)[
+        "Credentials"
+    ]
     credentials = Credentials(answer["AccessKeyId"], answer["SecretAccessKey"], answer["SessionToken"])
     with store.lock:
         sessions.kept[role_arn, principal] = (time.monotonic(), credentials)

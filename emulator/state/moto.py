@@ -11,6 +11,7 @@ import re
 import threading
 import warnings
 from dataclasses import dataclass
+from datetime import UTC
 from typing import TYPE_CHECKING, Any, cast
 
 # Its own CORS answer would reflect any Origin.
@@ -34,6 +35,7 @@ from werkzeug.exceptions import HTTPException
 
 from emulator.state import amendments
 from emulator.state.call import Answer, AwsError
+from emulator.state.sigv4 import Secret
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
@@ -231,13 +233,17 @@ def regions(service: str) -> list[str]:
         return sorted(_tables(service)[ACCOUNT])
 
 
-def secret_of(access_key: str) -> str | None:
+def secret_of(access_key: str) -> Secret | None:
     """The secret of an IAM user's access key or of a role's session; None for a key that nobody was given."""
     account = account_of(access_key)
     with LOCK:
         iam, sts = (_tables(service)[account]["aws"] for service in ("iam", "sts"))
-        given = [key for user in iam.list_users("/", None, None) for key in user.access_keys] + sts.assumed_roles
-        return next((str(key.secret_access_key) for key in given if key.access_key_id == access_key), None)
+        if session := sts.get_assumed_role_from_access_key(access_key):
+            expires = session.expiration.replace(tzinfo=UTC)
+            return Secret(str(session.secret_access_key), str(session.session_token), expires)
+        keys = [key for user in iam.list_users("/", None, None) for key in user.access_keys]
+        active = (key for key in keys if key.access_key_id == access_key and key.status == "Active")
+        return next((Secret(str(key.secret_access_key)) for key in active), None)
 
 
 def listener_actions(account: str, region: str) -> list[tuple[str, dict[str, Any]]]:

@@ -104,8 +104,8 @@ def test_a_body_that_breaks_off_is_not_taken_for_a_short_one(emulator: Emulator)
     s3.create_bucket(Bucket="states")
     url = s3.generate_presigned_url("put_object", Params={"Bucket": "states", "Key": "x"}).partition("/states")[2]
     head = f"PUT /states{url} HTTP/1.1\r\nHost: localhost:{emulator.store.config.port}\r\n".encode()
-    received(emulator.store.config.port, head + b"Content-Length: 10\r\n\r\nhello")
-    received(emulator.store.config.port, head + b"Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n")
+    for half in (b"Content-Length: 10\r\n\r\nhello", b"Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n"):
+        assert received(emulator.store.config.port, head + half).startswith(b"HTTP/1.1 400 ")
     assert s3.list_objects_v2(Bucket="states")["KeyCount"] == 0
     received(emulator.store.config.port, head + b"Content-Length: 5\r\n\r\nhello")
     assert s3.list_objects_v2(Bucket="states")["KeyCount"] == 1

@@ -21,16 +21,13 @@ from botocore.config import Config as BotoConfig
 
 from emulator.emulator import Emulator
 from emulator.state.store import Config
+from tests.emulator.signing import signed
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
 CHROMIUM = Path(__file__).parents[1] / "quiet_chromium"
 
-SIGNED = {
-    "Authorization": "AWS4-HMAC-SHA256 Credential=test/20261126/us-east-1/{}/aws4_request, SignedHeaders=host, "
-    "Signature=0"
-}
 FORM = "application/x-www-form-urlencoded"
 IDENTITY = "Action=GetCallerIdentity&Version=2011-06-15"
 
@@ -45,11 +42,12 @@ def client(emulator: Emulator, service: str) -> Any:
 def asked(
     emulator: Emulator, method: str = "GET", path: str = "/", body: str = "", service: str = "", **headers: str
 ) -> tuple[int, str, http.client.HTTPMessage]:
-    """Sends just these headers (with `_` for `-`); `service` signs in form only."""
+    """Sends just these headers (with `_` for `-`), signed for `service`."""
     connection = http.client.HTTPConnection("127.0.0.1", emulator.store.config.port, timeout=30)
     sent = {name.replace("_", "-"): value for name, value in headers.items()}
     if service:
-        sent["Authorization"] = SIGNED["Authorization"].format(service)
+        host = sent.setdefault("Host", f"127.0.0.1:{emulator.store.config.port}")
+        sent = signed(method, f"http://{host or 'nobody'}{path}", body.encode(), service, sent)
     connection.putrequest(method, path, skip_host="Host" in sent, skip_accept_encoding=True)
     for name, value in {**sent, **({"Content-Length": str(len(body))} if body else {})}.items():
         connection.putheader(name, value)

@@ -18,6 +18,7 @@ from botocore.model import ListShape, MapShape, Shape, StructureShape
 
 from emulator.control.table import SERVICES
 from emulator.emulator import Emulator
+from tests.emulator.signing import signed
 
 JSON = "application/x-amz-json-1.1"
 FORM = "application/x-www-form-urlencoded"
@@ -243,12 +244,13 @@ def test_boto3_reads_the_error_of_a_form(emulator: Emulator) -> None:
 
 
 def send(emulator: Emulator, sent: Sent) -> tuple[int, dict[str, str], bytes]:
-    scope = f"Credential=test/20261126/us-east-1/{sent.service}/aws4_request"
-    headers = {"Authorization": f"AWS4-HMAC-SHA256 {scope}, SignedHeaders=host, Signature=0", **sent.headers}
+    headers = {"Host": f"127.0.0.1:{emulator.store.config.port}", **sent.headers}
     if sent.kind:
         headers["Content-Type"] = sent.kind
     if sent.target:
         headers["X-Amz-Target"] = sent.target
+    url = f"http://{headers['Host']}{sent.path}"
+    headers = signed(sent.method, url, sent.body, sent.service, headers)
     connection = http.client.HTTPConnection("127.0.0.1", emulator.store.config.port, timeout=30)
     connection.request(sent.method, sent.path, sent.body or None, headers)
     answer = connection.getresponse()

@@ -13,6 +13,7 @@ from botocore.exceptions import ClientError
 
 from emulator import emulator as emulator_module
 from emulator.emulator import Emulator
+from tests.emulator.signing import signed
 
 
 def client(emulator: Emulator, service: str, host: str = "localhost") -> boto3.client:
@@ -58,13 +59,9 @@ def test_a_target_may_name_its_service_by_the_last_part_alone_as_gos_sdk_does(em
 
 
 def _answer(emulator: Emulator, service: str, target: str) -> tuple[int, dict[str, Any]]:
-    """What a call signed for `service` gets; the emulator does not judge the developer's signature."""
-    scope = f"Credential=test/20261123/us-east-1/{service}/aws4_request"
-    headers = {
-        "Authorization": f"AWS4-HMAC-SHA256 {scope}, SignedHeaders=host, Signature=0", "X-Amz-Target": target,
-        "Content-Type": "application/x-amz-json-1.0",
-    }  # fmt: skip
-    request = urllib.request.Request(emulator.url, b"{}", headers)
+    """What a call signed for `service` gets."""
+    headers = {"X-Amz-Target": target, "Content-Type": "application/x-amz-json-1.0"}
+    request = urllib.request.Request(emulator.url, b"{}", signed("POST", f"{emulator.url}/", b"{}", service, headers))
     try:
         with urllib.request.urlopen(request, timeout=60) as answer:
             return answer.status, json.load(answer)

@@ -7,13 +7,13 @@ import uuid
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from emulator.control import permissions
+from emulator.control import permissions, sessions
 from emulator.control.events.bus import emit
 from emulator.control.operation import Operation
 from emulator.data.repositories import ZERO, CodeCommitError, Repositories, Repository, SignatureCheck
 from emulator.state import moto
 from emulator.state.call import Answer, AwsError, Call
-from emulator.state.clients import DEVELOPER, Credentials
+from emulator.state.clients import Credentials
 from emulator.state.store import Store
 
 if TYPE_CHECKING:
@@ -70,14 +70,11 @@ def _repositories(store: Store) -> Repositories:
     def pushed(name: str, reference: str, old: str, new: str) -> None:
         _emit(store, name, reference, old, new)
 
-    return Repositories(folder, SignatureCheck(_secret_for, region_of), pushed)
+    def secret_for(access_key: str) -> str | None:
+        found = sessions.secret_of(store, access_key)
+        return found.key if found else None
 
-
-def _secret_for(access_key: str) -> str | None:
-    """As everywhere in the emulator, the developer is `test`, or an account's number, with the secret `test`."""
-    if access_key == DEVELOPER.access_key or (len(access_key) == 12 and access_key.isdecimal()):
-        return DEVELOPER.secret_key
-    return moto.secret_of(access_key)
+    return Repositories(folder, SignatureCheck(secret_for, region_of), pushed)
 
 
 def _emit(store: Store, name: str, reference: str, old: str, new: str) -> None:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from emulator.data.repositories.errors import Forbidden, Unauthenticated
+from emulator.state import sigv4
 
 _PASSWORD = re.compile(r"(\d{8}T\d{6})Z([0-9a-f]{64})")
 _VALIDITY = timedelta(minutes=15)
@@ -82,7 +83,4 @@ def sign(secret: str, region: str, host: str, path: str, time: str) -> str:
     request = f"GIT\n{path}\n\nhost:{host}\n\nhost\n"
     scope = f"{time[:8]}/{region}/codecommit/aws4_request"
     text = f"AWS4-HMAC-SHA256\n{time}\n{scope}\n{hashlib.sha256(request.encode()).hexdigest()}"
-    key = f"AWS4{secret}".encode()
-    for part in scope.split("/"):
-        key = hmac.digest(key, part.encode(), "sha256")
-    return hmac.digest(key, text.encode(), "sha256").hex()
+    return sigv4.signature(secret, scope, text)

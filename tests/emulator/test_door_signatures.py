@@ -1,0 +1,238 @@
+"""Calls are signed with the secret of their access key; in whatever way, what is signed otherwise is refused."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import urllib.request
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from urllib.parse import urlsplit
+
+import boto3
+import pytest
+from botocore.config import Config as BotoConfig
+from botocore.exceptions import ClientError
+
+from emulator.control import sessions
+from emulator.emulator import Emulator
+from emulator.state.sigv4 import Secret
+from tests.emulator.signing import signed
+
+ROLE = json.dumps({"Version": "2012-10-17", "Statement": [
+    {"Effect": "Allow", "Principal": {"AWS": "arn:aws:iam::123456789012:root"}, "Action": "sts:AssumeRole"},
+]})  # fmt: skip
+# S3's, those that speak forms, EC2, those that speak JSON, those that speak paths: a call of each.
+CALLS: dict[str, tuple[str, dict[str, Any]]] = {
+    "s3": ("list_buckets", {}),
+    "sts": ("get_caller_identity", {}),
+    "iam": ("list_roles", {}),
+    "elbv2": ("describe_load_balancers", {}),
+    "ec2": ("describe_vpcs", {}),
+    "ecs": ("list_clusters", {}),
+    "logs": ("describe_log_groups", {}),
+    "lambda": ("list_functions", {}),
+}
+
+
+def client(emulator: Emulator, service: str, key: str = "test", secret: str = "test", **more: Any) -> Any:
+    version, token = more.pop("version", None), more.pop("token", None)
+    config = BotoConfig(
+        retries={"total_max_attempts": 1}, s3={"addressing_style": "path"}, signature_version=version, **more
+    )
+    session: Any = boto3.Session(key, secret, token, region_name="us-east-1")
+    return session.client(service, endpoint_url=emulator.url, config=config)
+
+
+def refusal(client: Any, service: str) -> tuple[str, int]:
+    operation, parameters = CALLS[service]
+    with pytest.raises(ClientError) as refused:
+        getattr(client, operation)(**parameters)
+    answer = refused.value.response
+    return answer["Error"]["Code"], answer["ResponseMetadata"]["HTTPStatusCode"]
+
+
+@pytest.mark.parametrize(
+    "service, mismatch, unknown",
+    [
+        ("s3", ("SignatureDoesNotMatch", 403), ("InvalidAccessKeyId", 403)),
+        ("sts", ("SignatureDoesNotMatch", 403), ("InvalidClientTokenId", 403)),
+        ("iam", ("SignatureDoesNotMatch", 403), ("InvalidClientTokenId", 403)),
+        ("elbv2", ("SignatureDoesNotMatch", 403), ("InvalidClientTokenId", 403)),
+        ("ec2", ("AuthFailure", 401), ("AuthFailure", 401)),
+        ("ecs", ("InvalidSignatureException", 400), ("UnrecognizedClientException", 400)),
+        ("logs", ("InvalidSignatureException", 400), ("UnrecognizedClientException", 400)),
+        ("lambda", ("InvalidSignatureException", 403), ("UnrecognizedClientException", 403)),
+    ],
+)
+def test_another_secret_and_an_unknown_key_are_refused_in_the_services_words(
+    emulator: Emulator, service: str, mismatch: tuple[str, int], unknown: tuple[str, int]
+) -> None:
+    operation, parameters = CALLS[service]
+    getattr(client(emulator, service), operation)(**parameters)
+    assert refusal(client(emulator, service, secret="guessed"), service) == mismatch
+    assert refusal(client(emulator, service, key="AKIAIOSFODNN7EXAMPLE"), service) == unknown
+
+
+@pytest.mark.parametrize("service", CALLS)
+def test_the_keys_of_users_and_sessions_are_theirs_for_as_long_as_they_last(emulator: Emulator, service: str) -> None:
+    operation, parameters = CALLS[service]
+    iam, sts = client(emulator, "iam"), client(emulator, "sts")
+    iam.create_user(UserName="ada")
+    pair = iam.create_access_key(UserName="ada")["AccessKey"]
+    own = client(emulator, service, pair["AccessKeyId"], pair["SecretAccessKey"])
+    getattr(own, operation)(**parameters)
+    iam.update_access_key(UserName="ada", AccessKeyId=pair["AccessKeyId"], Status="Inactive")
+    assert refusal(own, service)[1] >= 400
+    role = iam.create_role(RoleName="deployer", AssumeRolePolicyDocument=ROLE)["Role"]["Arn"]
+    for given in (
+        sts.assume_role(RoleArn=role, RoleSessionName="me")["Credentials"],
+        sts.get_session_token()["Credentials"],
+        sts.get_federation_token(Name="guest")["Credentials"],
+    ):
+        pair, token = (given["AccessKeyId"], given["SecretAccessKey"]), given["SessionToken"]
+        getattr(client(emulator, service, *pair, token=token), operation)(**parameters)
+        assert refusal(client(emulator, service, *pair), service)[1] >= 400
+        assert refusal(client(emulator, service, *pair, token="another"), service)[1] >= 400
+    past = datetime.now(UTC) - timedelta(seconds=1)
+    emulator.store.table(sessions.Sessions).of[pair[0]] = Secret(pair[1], token, past)
+    code, status = refusal(client(emulator, service, *pair, token=token), service)
+    assert status >= 400 and "Expired" in code
+
+
+def test_an_old_call_and_one_that_was_changed_on_its_way_are_refused(emulator: Emulator) -> None:
+    host = f"127.0.0.1:{emulator.store.config.port}"
+    target = {"Host": host, "X-Amz-Target": "AmazonEC2ContainerServiceV20141113.ListClusters",
+              "Content-Type": "application/x-amz-json-1.1"}  # fmt: skip
+    right = signed("POST", f"http://{host}/", b"{}", "ecs", target)
+
+    def sent(headers: dict[str, str], body: bytes = b"{}", path: str = "/", method: str = "POST") -> tuple[int, str]:
+        connection = http.client.HTTPConnection("127.0.0.1", emulator.store.config.port, timeout=60)
+        connection.request(method, path, body, headers)
+        answer = connection.getresponse()
+        return answer.status, answer.read().decode()
+
+    assert sent(right)[0] == 200
+    assert "InvalidSignatureException" in sent(right, b'{"maxResults": 1}')[1]
+    assert "InvalidSignatureException" in sent(right, path="/?a=b")[1]
+    assert "InvalidSignatureException" in sent({**right, "X-Amz-Target": target["X-Amz-Target"] + "s"})[1]
+    signature = right["Authorization"].rpartition("=")[2]
+    for forged in ("0", "", "é", signature.upper(), signature[:-1], signature[::-1]):
+        changed = right["Authorization"].replace(signature, forged)
+        assert sent({**right, "Authorization": changed.encode().decode("latin-1")})[0] == 400
+    for lacking in ("host;", "SignedHeaders=", "Credential="):
+        assert sent({**right, "Authorization": right["Authorization"].replace(lacking, "")})[0] == 400
+    no_date = {name: value for name, value in right.items() if name != "X-Amz-Date"}
+    assert "'X-Amz-Date' or a 'Date'" in sent(no_date)[1]
+
+
+@pytest.mark.parametrize("service, code", [
+    ("s3", "RequestTimeTooSkewed"), ("sts", "SignatureDoesNotMatch"), ("ec2", "RequestExpired"),
+    ("ecs", "InvalidSignatureException"), ("lambda", "InvalidSignatureException"),
+])  # fmt: skip
+@pytest.mark.parametrize("minutes", [-16, 16])
+def test_the_clocks_may_differ_by_fifteen_minutes(
+    emulator: Emulator, service: str, code: str, minutes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = datetime.now(UTC) + timedelta(minutes=minutes)
+    monkeypatch.setattr("botocore.auth.get_current_datetime", lambda remove_tzinfo=True: other)
+    assert refusal(client(emulator, service), service)[0] == code
+
+
+KEYS = ["plain", "a b", "a+b", "a%2Fb", "ä/ö", "a//b", "a/../b", "~!*'()", "a=b&c?d#e", "日本", ".", "a/./b/"]
+
+
+@pytest.mark.parametrize("key", KEYS)
+@pytest.mark.parametrize("version", ["s3v4", "s3"])
+def test_every_key_of_an_object_can_be_signed_in_every_way(emulator: Emulator, key: str, version: str) -> None:
+    s3 = client(emulator, "s3", version=version)
+    s3.create_bucket(Bucket="objects")
+    s3.put_object(Bucket="objects", Key=key, Body=b"kept", Metadata={"a": "  two   words "})
+    assert s3.get_object(Bucket="objects", Key=key)["Body"].read() == b"kept"
+    assert s3.list_objects_v2(Bucket="objects", Prefix=key)["KeyCount"] == 1
+    url = s3.generate_presigned_url("get_object", {"Bucket": "objects", "Key": key, "ResponseContentType": "a/b; c"})
+    with urllib.request.urlopen(url) as answer:
+        assert (answer.read(), answer.headers["Content-Type"]) == (b"kept", "a/b; c")
+    for changed in (url.replace("/objects/", "/objects2/"), url.replace("a%2Fb%3B", "b%2Fb%3B"), f"{url[:-3]}abc"):
+        assert fetched(changed) == 403
+
+
+def fetched(url: str, body: bytes | None = None, method: str = "GET") -> int:
+    parts = urlsplit(url)
+    connection = http.client.HTTPConnection("127.0.0.1", parts.port, timeout=60)  # *.localhost not everybody resolves
+    connection.request(method, f"{parts.path}?{parts.query}", body, {"Host": parts.netloc})
+    return connection.getresponse().status
+
+
+@pytest.mark.parametrize("version", ["s3v4", "s3"])
+@pytest.mark.parametrize("style", ["path", "virtual"])
+def test_a_presigned_url_is_for_one_thing_and_a_while(emulator: Emulator, version: str, style: str) -> None:
+    s3 = client(emulator, "s3", version=version)
+    s3.create_bucket(Bucket="objects")
+    config = BotoConfig(s3={"addressing_style": style}, signature_version=version)
+    named = boto3.Session("test", "test").client("s3", "us-east-1", endpoint_url=emulator.url, config=config)
+    put = named.generate_presigned_url("put_object", {"Bucket": "objects", "Key": "x"}, ExpiresIn=60)
+    assert fetched(put, b"kept", "PUT") == 200
+    assert fetched(put, None, "DELETE") == 403
+    get = named.generate_presigned_url("get_object", {"Bucket": "objects", "Key": "x"}, ExpiresIn=60)
+    assert fetched(get) == 200
+    parts = urlsplit(get)
+    assert fetched(f"{parts.scheme}://{parts.netloc}{parts.path.removesuffix('x')}y?{parts.query}") == 403
+    over = named.generate_presigned_url("get_object", {"Bucket": "objects", "Key": "x"}, ExpiresIn=-1)
+    assert fetched(over) in (400, 403)
+    strange = client(emulator, "s3", secret="guessed", version=version)
+    assert fetched(strange.generate_presigned_url("get_object", {"Bucket": "objects", "Key": "x"})) == 403
+
+
+def test_a_presigned_url_of_another_service_too(emulator: Emulator) -> None:
+    """As `aws eks get-token` makes one."""
+    url = client(emulator, "sts").generate_presigned_url("get_caller_identity", ExpiresIn=60, HttpMethod="GET")
+    assert fetched(url) == 200
+    assert fetched(url.replace("GetCallerIdentity", "GetSessionToken")) == 403
+
+
+class TestForm:
+    """A browser's upload: https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-authentication-HTTPPOST.html"""
+
+    def upload(self, emulator: Emulator, fields: dict[str, str], content: bytes = b"a picture") -> tuple[int, str]:
+        parts = [
+            f'--edge\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'.encode()
+            for name, value in fields.items()
+        ]
+        file = b'--edge\r\nContent-Disposition: form-data; name="file"; filename="a.png"\r\n\r\n'
+        connection = http.client.HTTPConnection("127.0.0.1", emulator.store.config.port, timeout=60)
+        connection.request(
+            "POST", "/objects", b"".join([*parts, file, content, b"\r\n--edge--\r\n"]),
+            {"Content-Type": "multipart/form-data; boundary=edge", "Host": urlsplit(emulator.url).netloc},
+        )  # fmt: skip
+        answer = connection.getresponse()
+        return answer.status, answer.read().decode()
+
+    @pytest.mark.parametrize("version", ["s3v4", "s3"])
+    def test_what_its_policy_foresees_is_taken_and_nothing_else(self, emulator: Emulator, version: str) -> None:
+        s3 = client(emulator, "s3", version=version)
+        s3.create_bucket(Bucket="objects")
+        fields = s3.generate_presigned_post(
+            "objects", "pictures/${filename}", {"acl": "private"},
+            [{"acl": "private"}, ["content-length-range", 2, 20]],
+        )["fields"]  # fmt: skip
+        status, _ = self.upload(emulator, {**fields, "key": "pictures/a.png"})
+        assert status == 204
+        assert s3.get_object(Bucket="objects", Key="pictures/a.png")["Body"].read() == b"a picture"
+        for changed, words in (
+            ({"key": "state"}, "Policy Condition failed"),
+            ({"acl": "public-read"}, "Policy Condition failed"),
+            ({"x-amz-meta-a": "b"}, "Extra input fields"),
+            ({"policy": fields["policy"][::-1]}, "SignatureDoesNotMatch"),
+            ({"x-amz-signature" if version == "s3v4" else "signature": "0"}, "SignatureDoesNotMatch"),
+        ):
+            status, said = self.upload(emulator, {**fields, "key": "pictures/b.png", **changed})
+            assert status in (400, 403) and words in said, (changed, said)
+        for content, code in ((b"a", "EntityTooSmall"), (b"a" * 21, "EntityTooLarge")):
+            status, said = self.upload(emulator, {**fields, "key": "pictures/b.png"}, content)
+            assert status == 400 and code in said
+        over = s3.generate_presigned_post("objects", "pictures/b.png", ExpiresIn=-1)["fields"]
+        assert "Policy expired" in self.upload(emulator, over)[1]
+        strange = client(emulator, "s3", secret="guessed", version=version)
+        assert self.upload(emulator, strange.generate_presigned_post("objects", "pictures/b.png")["fields"])[0] == 403
+        assert s3.list_objects_v2(Bucket="objects")["KeyCount"] == 1
