@@ -143,6 +143,10 @@ class Unreachable(Refused):
     """Nothing answers at the endpoint."""
 
 
+class NotOurs(Refused):
+    """A state or an answer would have credentials sent to a host that is not the environment's own."""
+
+
 class BadCredentials(Refused):
     """AWS refuses the credentials."""
 

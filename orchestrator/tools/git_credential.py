@@ -13,6 +13,8 @@ import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
+CREDENTIAL_HOST = "CREDENTIAL_HOST"  # by environment: the one host that may have a password
+
 
 def password(path: str, host: str, region: str, secret_key: str, moment: datetime) -> str:
     """``<timestamp>Z<signature>``."""
@@ -39,6 +41,9 @@ def main() -> int:
     if sys.argv[1:] != ["get"]:
         return 0
     asked = dict(line.rstrip("\n").partition("=")[::2] for line in sys.stdin if "=" in line)
+    if asked.get("host") != os.environ.get(CREDENTIAL_HOST):  # where a redirection has led
+        sys.stderr.write(f"{asked.get('host')} is not {os.environ.get(CREDENTIAL_HOST)}: no password for it\n")
+        return 1
     sys.stdout.write(answer(asked, os.environ))
     return 0
 

@@ -12,7 +12,8 @@ from urllib.parse import urlencode, urljoin, urlsplit, urlunsplit
 
 import urllib3
 
-from orchestrator.errors import ImageFailed
+from orchestrator.errors import ImageFailed, NotOurs
+from orchestrator.tools import trust
 
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 ACCEPTED = ", ".join(
@@ -41,9 +42,11 @@ class Access:
 
 
 def access(ecr: Any) -> Access:
-    """The registry of the account, by ECR's API; the token lives 12 hours."""
+    """The registry of the account, by ECR's API; the token lives 12 hours. Raises NotOurs for a foreign host."""
     data = ecr.get_authorization_token()["authorizationData"][0]
-    return Access(data["proxyEndpoint"].rstrip("/"), data["authorizationToken"])
+    url = data["proxyEndpoint"].rstrip("/")
+    trust.registry(ecr.meta.endpoint_url, ecr.meta.region_name, url)
+    return Access(url, data["authorizationToken"])
 
 
 class Registry:
@@ -80,6 +83,8 @@ class Registry:
             return False
         begun = self._ask("POST", "blobs/uploads/", good=(202,))
         location = urljoin(f"{self._access.url}/", begun.headers["Location"])
+        if urlsplit(location).netloc != self._access.host:
+            raise NotOurs(f"the registry {self._access.url} would have the image sent to {urlsplit(location).netloc}")
         parts = urlsplit(location)
         query = "&".join(part for part in (parts.query, urlencode({"digest": digest})) if part)
         self._ask(

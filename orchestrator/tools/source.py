@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.errors import NotNow
-from orchestrator.tools import git
+from orchestrator.tools import git, trust
 from orchestrator.tools.aws import Aws, code, explained
+from orchestrator.tools.git_credential import CREDENTIAL_HOST
 
 
 def head(aws: Aws, root: Path, pipeline: Mapping[str, Any]) -> str:
@@ -16,7 +17,7 @@ def head(aws: Aws, root: Path, pipeline: Mapping[str, Any]) -> str:
     from botocore.exceptions import ClientError
 
     if is_on_github(pipeline):
-        return git.remote_head(root, _remote(root, pipeline), pipeline["branch"])
+        return git.remote_head(root, _remote(aws, root, pipeline), pipeline["branch"])
     with explained("codecommit:GetBranch"):
         try:
             found = aws.client("codecommit").get_branch(
@@ -32,8 +33,10 @@ def head(aws: Aws, root: Path, pipeline: Mapping[str, Any]) -> str:
 def push(aws: Aws, root: Path, pipeline: Mapping[str, Any]) -> str:
     """Pushes HEAD to the pipeline's branch; git's words when it was refused, else empty."""
     if is_on_github(pipeline):
-        return git.push_remote(root, _remote(root, pipeline), pipeline["branch"])
-    return git.push(root, pipeline["clone_url_http"], pipeline["branch"], aws.git_environment())
+        return git.push_remote(root, _remote(aws, root, pipeline), pipeline["branch"])
+    url = pipeline["clone_url_http"]
+    host = trust.codecommit(aws.config, url)
+    return git.push(root, url, pipeline["branch"], aws.git_environment() | {CREDENTIAL_HOST: host})
 
 
 def author(aws: Aws, root: Path, pipeline: Mapping[str, Any], commit: str) -> str:
@@ -90,6 +93,9 @@ def handshake(repository: str) -> str:
     )
 
 
-def _remote(root: Path, pipeline: Mapping[str, Any]) -> str:
+def _remote(aws: Aws, root: Path, pipeline: Mapping[str, Any]) -> str:
     """The user's own remote, with the user's own way to log in, where there is one; else GitHub's URL."""
-    return git.remote_of(root, pipeline["repository_name"]) or str(pipeline["clone_url_http"])
+    remote, url = git.remote_of(root, pipeline["repository_name"]), str(pipeline["clone_url_http"])
+    if not remote:
+        trust.github(aws.config, url)
+    return remote or url

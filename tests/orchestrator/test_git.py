@@ -51,6 +51,7 @@ def test_git_is_answered_with_key_and_token_by_environment(repository: Path) -> 
         "AWS_SECRET_ACCESS_KEY": "SECRET",
         "AWS_SESSION_TOKEN": "TOKEN",
         "AWS_REGION": "us-east-1",
+        git_credential.CREDENTIAL_HOST: HOST,
     }
     helper = f"!{sys.executable} -P {Path(git_credential.__file__)}"
     done = subprocess.run(

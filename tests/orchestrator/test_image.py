@@ -10,6 +10,7 @@ import subprocess
 import tarfile
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -45,6 +46,7 @@ class FakeEcr:
 
     def __init__(self, registry: FakeRegistry) -> None:
         self._registry = registry
+        self.meta = SimpleNamespace(endpoint_url=registry.url, region_name="us-east-1")
 
     def get_authorization_token(self) -> dict[str, Any]:
         token = base64.b64encode(self._registry.password.encode()).decode()
