@@ -31,6 +31,7 @@ def main(argv: list[str] | None = None) -> int:
             iam=arguments.iam,
             allow_hosts=tuple(arguments.allow_host),
             allow_origins=tuple(arguments.allow_origin),
+            key=arguments.key,
         )
     try:
         return _COMMANDS[arguments.command](options, arguments)
@@ -62,6 +63,9 @@ def _parser() -> argparse.ArgumentParser:
         "--allow-origin", metavar="URL", action="append", default=_words("EMULATOR_ALLOW_ORIGIN"),
         help="web pages that may call it, as http://localhost:3000; may be repeated",
     )  # fmt: skip
+    key_help = "the secret that calls must be signed with, instead of 'test' (better: EMULATOR_KEY, which nobody sees)"
+    key = environ.get("EMULATOR_KEY", "")
+    start.add_argument("--key", metavar="SECRET", default=key, help=key_help)
     start.add_argument("--foreground", action="store_true", help="stay; Ctrl-C stops it")
     commands.add_parser("stop", parents=[common], help="stop it with all it runs, and show that nothing is left")
     status = commands.add_parser("status", parents=[common], help="what runs; exit code 1 when it is not running")
@@ -70,6 +74,7 @@ def _parser() -> argparse.ArgumentParser:
     logs.add_argument("-f", "--follow", action="store_true", help="go on printing what comes")
     connect_help = "accept connections to GitHub, as in AWS's console; a repository here stands in for the one there"
     connect = commands.add_parser("connect", parents=[common], help=connect_help)
+    connect.add_argument("--key", metavar="SECRET", default=key, help=key_help)
     connect.add_argument("repository", metavar="OWNER/REPOSITORY")
     connect.add_argument("--connection", metavar="NAME", help="this one only; default: all that wait")
     return parser
@@ -107,12 +112,13 @@ def _start(options: Options, arguments: argparse.Namespace) -> int:
 
 def _serve(options: Options) -> int:
     """Runs until SIGTERM or SIGINT."""
+    os.environ.pop("EMULATOR_KEY", None)  # what it runs inherits its environment
     # Only who serves pays for importing all of it.
     from emulator.emulator import Emulator
     from emulator.state import guardian
     from emulator.state.store import Config
 
-    options.folder.mkdir(parents=True, exist_ok=True)
+    daemon.make_private(options.folder)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     for noisy in ("botocore", "boto3", "urllib3", "werkzeug"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
@@ -128,6 +134,7 @@ def _serve(options: Options) -> int:
             options.iam,
             allow_hosts=options.allow_hosts,
             allow_origins=options.allow_origins,
+            key=options.key,
         )
         emulator = Emulator(options.folder, config)
     except OSError as error:
@@ -195,7 +202,7 @@ def _connect(options: Options, arguments: argparse.Namespace) -> int:
     found = daemon.running(options.folder)
     if found is None:
         raise DaemonError("the emulator is not running; next: python -m emulator start")
-    done = daemon.connect(found, arguments.repository, arguments.connection)
+    done = daemon.connect(found, arguments.repository, arguments.connection, arguments.key)
     print(f"repository {done['url']} stands in for https://github.com/{arguments.repository}")
     for name in done["accepted"]:
         print(f"accepted   connection {name}")

@@ -35,6 +35,7 @@ class Options:
     iam: str = "log"
     allow_hosts: tuple[str, ...] = ()
     allow_origins: tuple[str, ...] = ()
+    key: str = field(default="", repr=False)
 
     @property
     def log(self) -> Path:
@@ -104,11 +105,17 @@ def health(instance: Instance, timeout: float = 5) -> dict[str, Any] | None:
         return None
 
 
-def connect(instance: Instance, repository: str, connection: str | None) -> dict[str, Any]:
+def make_private(folder: Path) -> None:
+    """Images, sources, secrets and logs lie there, which are nobody else's."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    folder.chmod(0o700)
+
+
+def connect(instance: Instance, repository: str, connection: str | None, key: str = "") -> dict[str, Any]:
     """Accepts connections for a repository, as people do in AWS's console; raises DaemonError."""
     body = json.dumps({"repository": repository, "connection": connection}).encode()
     url = f"http://127.0.0.1:{instance.port}/_emulator/connections"
-    request = urllib.request.Request(url, body, {"Content-Type": "application/json"})
+    request = urllib.request.Request(url, body, {"Content-Type": "application/json", "Authorization": f"Bearer {key}"})
     try:
         with urllib.request.urlopen(request, timeout=10) as answer:
             found: dict[str, Any] = json.load(answer)
@@ -121,17 +128,22 @@ def connect(instance: Instance, repository: str, connection: str | None) -> dict
 
 def start(options: Options) -> Instance:
     """Starts one in the background and waits until it answers; raises DaemonError."""
-    options.folder.mkdir(parents=True, exist_ok=True)
+    make_private(options.folder)
     if not sockets.is_free(options.port):
         raise DaemonError(port_is_taken(options.port))
     if options.log.exists():
         options.log.replace(options.log.with_suffix(".log.1"))
     argv = [sys.executable, "-m", "emulator", "start", "--foreground", "--port", str(options.port)]
     argv += ["--folder", str(options.folder), "--runtime", options.runtime, "--iam", options.iam]
-    argv += [f"--allow-host={host}" for host in options.allow_hosts]
-    argv += [f"--allow-origin={origin}" for origin in options.allow_origins]
-    # Marked as its children are, so that the leak scan and the next start find it too.
-    environ = {**os.environ, guardian.MARK: str(options.record / "emulator")}
+    # Marked as its children are: the leak scan and the next start find it too. A secret goes by the environment:
+    # every user of the machine sees a command line.
+    environ = {
+        **os.environ,
+        guardian.MARK: str(options.record / "emulator"),
+        "EMULATOR_ALLOW_HOST": " ".join(options.allow_hosts),
+        "EMULATOR_ALLOW_ORIGIN": " ".join(options.allow_origins),
+        "EMULATOR_KEY": options.key,
+    }
     with options.log.open("wb") as log:
         process = subprocess.Popen(
             argv, env=environ, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, start_new_session=True

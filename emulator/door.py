@@ -1,11 +1,14 @@
 """Who may call: what stands before everything that the emulator serves at its port (docs/decisions/0044).
 
-It runs code as the user who started it, and everybody knows its credentials. So a call must come by a name of this
-machine, not out of a web page of somebody else, and signed where AWS wants that (emulator.signatures).
+It runs code as the user who started it, and everybody knows its credentials. So a call must come from a process of that
+user, or of root; by a name of this machine; not out of a web page of somebody else; and signed where AWS wants that
+(emulator.signatures), with the emulator's key if it has one.
 """
 
 from __future__ import annotations
 
+import base64
+import hmac
 import json
 import re
 from http import HTTPStatus
@@ -15,7 +18,7 @@ from xml.sax.saxutils import escape
 
 from emulator import signatures
 from emulator.control import sessions
-from emulator.state import moto
+from emulator.state import moto, peers
 from emulator.state.call import AwsError
 
 if TYPE_CHECKING:
@@ -34,6 +37,9 @@ _SERVICE = re.compile(r"/([\w-]+)/aws4_request")
 # What AWS serves to whom it does not know; their `authtype` in botocore's model of STS is `none`.
 _UNSIGNED = frozenset({"AssumeRoleWithSAML", "AssumeRoleWithWebIdentity"})
 _ACTION = re.compile(rb"(?:^|&)Action=(\w+)(?:&|$)")
+HEALTH = "/_emulator/health"
+# Mounts whose calls have no secret: the registry has its tokens, git its passwords, a task's metadata its name.
+_OPEN = ("/_emulator/", "/github.com/")
 _FORM = re.compile(rb'name="?(?:x-amz-signature|signature)"?\r\n', re.IGNORECASE)
 
 
@@ -50,7 +56,7 @@ class Door:
         self._mounts = tuple(mounts)
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        reply = self._elsewhere(environ) or self._unsigned(environ)
+        reply = _stranger(environ) or self._elsewhere(environ) or self._unsigned(environ)
         if reply is None:
             return self._application(environ, self._readable(environ, start_response))
         status = HTTPStatus(reply.status)
@@ -106,7 +112,7 @@ class Door:
         path, authorization = environ["PATH_INFO"], environ.get("HTTP_AUTHORIZATION", "")
         signed = authorization.startswith("AWS")
         if not signed and path.startswith(self._mounts):
-            return None
+            return self._without_key(path, authorization)
         if path.startswith("/moto-api"):
             return _plain("the control API of moto is not served here")
         query = parse_qs(environ.get("QUERY_STRING", ""), keep_blank_values=True)
@@ -125,8 +131,36 @@ class Door:
             return _refused(environ, error, 403 if error.code == "AccessDenied" else 400)
         return None
 
+    def _without_key(self, path: str, authorization: str) -> moto.Reply | None:
+        """With a key, whoever does not show it is kept from what has no secret of its own."""
+        key = self._config.key
+        if not key or path == HEALTH or not path.startswith(_OPEN) or _shows(authorization, key):
+            return None
+        return _plain("the emulator's key, please", 401, {"WWW-Authenticate": 'Basic realm="emulator"'})
+
     def _secret_of(self, access_key: str) -> Secret | None:
         return sessions.secret_of(self._store, access_key)
+
+
+def _stranger(environ: WSGIEnvironment) -> moto.Reply | None:
+    """A refusal of another user of this machine, where the system tells whose a connection is."""
+    client = (environ.get("REMOTE_ADDR", ""), int(environ.get("REMOTE_PORT") or 0))
+    user = peers.user_of(client, (environ["SERVER_NAME"], int(environ["SERVER_PORT"])))
+    if user is None or peers.is_mine(user):
+        return None
+    who = "a process that is gone" if user == peers.GONE else f"user {user}"
+    return _plain(f"this emulator is not {who}'s; start your own: python -m emulator start --port … --folder …")
+
+
+def _shows(authorization: str, key: str) -> bool:
+    """Whether an Authorization header, Bearer or the password of Basic, is the key."""
+    kind, _, given = authorization.partition(" ")
+    if kind.lower() == "basic":
+        try:
+            given = base64.b64decode(given, validate=True).decode().partition(":")[2]
+        except ValueError:
+            return False
+    return hmac.compare_digest(given.strip().encode(), key.encode())
 
 
 _PAGES = "a page may that the emulator was started for, with --allow-origin, or that a bucket's CORS rules name"
@@ -177,8 +211,9 @@ def _preflight(environ: WSGIEnvironment) -> moto.Reply:
     return moto.Reply(200, headers, b"")
 
 
-def _plain(sentence: str) -> moto.Reply:
-    return moto.Reply(403, {"Content-Type": "text/plain; charset=utf-8"}, f"{sentence}\n".encode())
+def _plain(sentence: str, status: int = 403, headers: dict[str, str] | None = None) -> moto.Reply:
+    kind = {"Content-Type": "text/plain; charset=utf-8"}
+    return moto.Reply(status, {**kind, **(headers or {})}, f"{sentence}\n".encode())
 
 
 def _family(environ: WSGIEnvironment) -> str:

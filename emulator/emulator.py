@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from emulator import __version__
 from emulator.control.table import MOUNTS, SERVICES
 from emulator.data.repositories.tls import make_certificate
-from emulator.door import Door
+from emulator.door import HEALTH, Door
 from emulator.listener import Listener
 from emulator.loops.runner import Runner
 from emulator.loops.table import LOOPS
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
-
-HEALTH = "/_emulator/health"
 
 
 class Emulator:

@@ -23,9 +23,12 @@ class Sessions:
 
 
 def secret_of(store: Store, access_key: str) -> Secret | None:
-    """As everywhere, the developer is `test`, or an account's number, with the secret `test`; None: a key of nobody."""
+    """As everywhere, the developer is `test`, or an account's number, with the secret `test`, or what `--key` says.
+
+    None: nobody has this access key.
+    """
     if access_key == DEVELOPER.access_key or (len(access_key) == 12 and access_key.isdecimal()):
-        return Secret(DEVELOPER.secret_key)
+        return Secret(store.config.key or DEVELOPER.secret_key)
     return store.table(Sessions).of.get(access_key) or moto.secret_of(access_key)
 
 

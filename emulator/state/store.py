@@ -28,6 +28,7 @@ class Config:
     region: str = "us-east-1"
     allow_hosts: tuple[str, ...] = ()  # names besides localhost by which it may be called
     allow_origins: tuple[str, ...] = ()  # web pages that may call it, as http://localhost:3000
+    key: str = ""  # the secret that calls must be signed with; empty: "test"
 
     @property
     def url(self) -> str:

@@ -43,6 +43,11 @@ REMEDIES = (
 )
 
 
+def _emulator_secret() -> str:
+    """Of an emulator that was started with a key, that key."""
+    return os.environ.get("EMULATOR_KEY") or EMULATOR_KEY
+
+
 class Aws:
     """Clients of one environment, made once each; safe from any thread."""
 
@@ -87,7 +92,7 @@ class Aws:
 
         session = Session(
             aws_access_key_id=EMULATOR_KEY,
-            aws_secret_access_key=EMULATOR_KEY,
+            aws_secret_access_key=_emulator_secret(),
             aws_session_token=None,
             region_name=self.config.region,
             localstack_host=urlsplit(self.config.endpoint_url).netloc,
@@ -149,7 +154,7 @@ class Aws:
         else:
             env.pop("AWS_ENDPOINT_URL", None)
         if self.config.endpoint_is_loopback:
-            env |= {"AWS_ACCESS_KEY_ID": EMULATOR_KEY, "AWS_SECRET_ACCESS_KEY": EMULATOR_KEY}
+            env |= {"AWS_ACCESS_KEY_ID": EMULATOR_KEY, "AWS_SECRET_ACCESS_KEY": _emulator_secret()}
             for name in ("AWS_SESSION_TOKEN", "AWS_PROFILE", "AWS_DEFAULT_PROFILE", "HTTP_PROXY", "http_proxy"):
                 env.pop(name, None)
             env["AWS_EC2_METADATA_DISABLED"] = "true"

@@ -33,6 +33,16 @@ def emulator(tmp_path: Path) -> Iterator[Emulator]:
         running.close()
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """The door's table: attack, what came back (tests/emulator/test_door_table.py)."""
+    reports = [*terminalreporter.stats.get("passed", []), *terminalreporter.stats.get("failed", [])]
+    rows = sorted({row for report in reports for name, row in report.user_properties if name == "attack"})
+    if rows:
+        terminalreporter.section("the door: attack, and what came back")
+    for attack, answer in rows:
+        terminalreporter.write_line(f"{attack}\n    {answer}")
+
+
 @dataclass(frozen=True)
 class EmulatorProcess:
     """`python -m emulator …` in a folder, on a port of its own."""

@@ -7,6 +7,7 @@ import logging
 import socket
 import threading
 from collections.abc import Callable
+from ipaddress import ip_address, ip_network
 from typing import Any
 
 log = logging.getLogger("emulator.docker")
@@ -26,7 +27,9 @@ class Network:
         )
         self._network.reload()
         self.name = str(self._network.name)
-        gateway = str(self._network.attrs["IPAM"]["Config"][0]["Gateway"])
+        settings = self._network.attrs["IPAM"]["Config"][0]
+        gateway = str(settings["Gateway"])
+        self._let_in = containers_of(str(settings["Subnet"]), gateway)
         self._listener = self._listen(gateway)
         # On Linux the gateway is this machine, and a relay listens there; Docker Desktop forwards to loopback itself.
         self.extra_hosts = {self.host: gateway} if self._listener else {}
@@ -43,9 +46,12 @@ class Network:
     def _accept(self, listener: socket.socket) -> None:
         while True:
             try:
-                inside, _ = listener.accept()
+                inside, address = listener.accept()
             except OSError:  # closed
                 return
+            if not self._let_in(address[0]):
+                inside.close()
+                continue
             try:
                 outside = socket.create_connection(("127.0.0.1", self._port()), timeout=5)
             except OSError:
@@ -60,6 +66,12 @@ class Network:
             self._listener.close()
         with contextlib.suppress(Exception):  # gone already, or still in use: the next start removes it
             self._network.remove()
+
+
+def containers_of(subnet: str, gateway: str) -> Callable[[str], bool]:
+    """Whether an address is a container's of the network: not this machine's, whose users come by the gateway's."""
+    network = ip_network(subnet)
+    return lambda address: address != gateway and ip_address(address) in network
 
 
 def _pump(source: socket.socket, sink: socket.socket) -> None:
