@@ -9,29 +9,23 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import re
 import resource
 import socket
-import sys
 import threading
-from concurrent.futures import Executor, Future
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote_to_bytes, urlsplit
 
 import h11
 import uvicorn
-from a2wsgi.wsgi import WSGIResponder
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from emulator.bridge import asgi
 from emulator.data.repositories.tls import server_context
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Callable, Iterable
     from pathlib import Path
 
-    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
-    from uvicorn._types import ASGI3Application
+    from _typeshed.wsgi import WSGIApplication
 
 log = logging.getLogger("emulator.listener")
 
@@ -42,13 +36,7 @@ _IDLE = 300  # seconds; a client that reuses a connection just as it is closed h
 _STOP = 5  # seconds that a stop gives to requests at work
 _LARGEST_HEAD = 1 << 17  # bytes
 _CONNECTIONS = 4_096
-_QUEUE = 10  # blocks of an answer that wait for a slow client
-_SLASH = re.compile("%2f", re.IGNORECASE)
 _RESERVE = 256  # file descriptors for what requests open: children, files, the load balancer's
-
-
-class BrokenBody(ConnectionError):
-    """The client went away before the body of its request was complete."""
 
 
 class Listener:
@@ -62,7 +50,7 @@ class Listener:
         sockets = _bound(port)
         self.port: int = sockets[0].getsockname()[1]
         config = uvicorn.Config(
-            _asgi(application),
+            asgi(application),
             interface="asgi3",
             http=_Protocol,
             ws="none",
@@ -206,22 +194,6 @@ class _Protocol(H11Protocol):
             self._deadline = None
 
 
-class _Threads(Executor):
-    """A thread for each call, which does not keep the process alive: one that waits never keeps another waiting."""
-
-    def submit(self, call: Callable[..., Any], /, *arguments: Any, **named: Any) -> Future[Any]:
-        future: Future[Any] = Future()
-
-        def run() -> None:
-            try:
-                future.set_result(call(*arguments, **named))
-            except BaseException as error:
-                future.set_exception(error)
-
-        threading.Thread(target=run, name="request", daemon=True).start()
-        return future
-
-
 async def _readable(loop: asyncio.AbstractEventLoop, client: socket.socket) -> None:
     """Returns when the client has sent something, or its end."""
     ready: asyncio.Future[None] = loop.create_future()
@@ -242,39 +214,3 @@ def _most_connections() -> int:
             resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
         soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return _CONNECTIONS if soft == resource.RLIM_INFINITY else max(16, min(_CONNECTIONS, soft - _RESERVE))
-
-
-def _asgi(application: WSGIApplication) -> ASGI3Application:
-    """A body that breaks off raises BrokenBody where it is read, and is not taken for a short one."""
-    threads = _Threads()
-
-    async def served(scope: Any, receive: Any, send: Any) -> None:
-        async def received() -> Any:
-            event = await receive()
-            if event["type"] == "http.disconnect":
-                raise BrokenBody("the client went away before the body of its request was complete")
-            return event
-
-        # nginx lets none through either: X_Amz_Target would be X-Amz-Target to WSGI.
-        scope["headers"] = [header for header in scope["headers"] if b"_" not in header[0]]
-        with contextlib.suppress(BrokenBody):
-            await WSGIResponder(_with_raw_path(application), threads, _QUEUE)(scope, received, send)  # type: ignore[arg-type]
-
-    return served
-
-
-def _with_raw_path(application: WSGIApplication) -> WSGIApplication:
-    """moto and the registry tell `a%2Fb` from `a/b` by the path as it was sent."""
-
-    def served(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        raw = environ["asgi.scope"]["raw_path"].decode("ascii")
-        if not raw.startswith("/"):  # a proxy's client sends a whole URL
-            raw = urlsplit(raw).path or "/"
-        query = environ["QUERY_STRING"]
-        environ["REQUEST_URI"] = environ["RAW_URI"] = f"{raw}?{query}" if query else raw
-        environ["PATH_INFO"] = unquote_to_bytes(_SLASH.sub("%252F", raw)).decode("latin-1")
-        environ["wsgi.input_terminated"] = True
-        environ["wsgi.errors"] = sys.stderr
-        return application(environ, start_response)
-
-    return served

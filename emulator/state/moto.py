@@ -74,6 +74,8 @@ def read(environ: WSGIEnvironment) -> Request:
     length = environ.get("CONTENT_LENGTH")
     stream = environ["wsgi.input"]
     body = stream.read(int(length)) if length else (stream.read() if environ.get("wsgi.input_terminated") else b"")
+    if length and len(body) < int(length):
+        raise ConnectionError("the client went away before the body of its request was complete")
     environ["CONTENT_LENGTH"] = str(len(body))
     environ["wsgi.input"] = io.BytesIO(body)
     request = _ServerRequest(environ)

@@ -236,13 +236,15 @@ def test_an_answer_without_a_length_comes_in_chunks_and_one_to_head_without_a_bo
     serve: Callable[[WSGIApplication], int],
 ) -> None:
     def pieces(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        start_response("200 OK", [("Content-Type", "text/plain")])
+        start_response("200 OK", [("Content-Type", "text/plain"), ("ETag", "x")])
         return [b"a" * 100_000, b"b"]
 
     port = serve(pieces)
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     connection.request("GET", "/")
-    assert connection.getresponse().read() == b"a" * 100_000 + b"b"
+    answer = connection.getresponse()
+    assert ("ETag", "x") in answer.getheaders(), "names are as they were written"
+    assert answer.read() == b"a" * 100_000 + b"b"
     connection.request("HEAD", "/")
     assert connection.getresponse().read() == b""
     connection.request("GET", "/")

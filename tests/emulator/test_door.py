@@ -249,6 +249,31 @@ def test_a_buckets_rules_let_a_page_in_to_the_bucket_and_to_nothing_else(emulato
 # --- clients that nobody here wrote
 
 
+@pytest.mark.slow(group="foreign")
+def test_the_javascript_sdk(emulator: Emulator, tmp_path: Path) -> None:
+    if not shutil.which("npm"):
+        pytest.skip("npm is not installed")
+    shutil.copytree(Path(__file__).parent / "javascript", tmp_path, dirs_exist_ok=True)
+    install = ["npm", "install", "--no-audit", "--no-fund", "--no-package-lock"]
+    subprocess.run(install, cwd=tmp_path, check=True, capture_output=True, timeout=300)
+    done = subprocess.run(
+        ["node", "client.mjs", emulator.url], cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == {
+        "account": "123456789012",
+        "cluster": "js",
+        "object": "text",
+        "presigned": "text",
+        "alarm": ["a", 1.5, True],
+        "application": "ECS",
+        "token": 1,
+        "builds": ["js:none"],
+        "session": "123456789012",
+        "errors": ["ClusterNotFoundException", "NoSuchKey", "ValidationException", "InvalidSignatureException"],
+    }
+
+
 def test_curl_by_hand_with_credentials(emulator: Emulator) -> None:
     if not shutil.which("curl"):
         pytest.skip("curl is not installed")
