@@ -39,6 +39,7 @@ _SCOPE = re.compile(r"([^/]+)/((\d{8})/[^/]+/([^/]+)/aws4_request)")
 _SKEW = timedelta(minutes=15)
 _LONGEST = timedelta(days=7)
 _ISO = "%Y%m%dT%H%M%SZ"
+_CHUNK = re.compile(rb"([0-9a-fA-F]{1,16});chunk-signature=([0-9a-f]{64})")
 _DIGEST = re.compile("[0-9a-f]{64}")
 
 
@@ -186,6 +187,39 @@ def _check_v4(
     text = f"AWS4-HMAC-SHA256\n{date:{_ISO}}\n{scope}\n{hashlib.sha256(canonical.encode()).hexdigest()}"
     if not hmac.compare_digest(sigv4.signature(secret.key, scope, text).encode(), fields["Signature"].encode()):
         raise Refused("mismatch")
+    if request.headers.get("X-Amz-Content-Sha256", "").startswith("STREAMING-AWS4-HMAC-SHA256-PAYLOAD"):
+        check_chunks(request.get_data(), secret.key, scope, f"{date:{_ISO}}", fields["Signature"])
+
+
+def check_chunks(body: bytes, secret: str, scope: str, date: str, seed: str) -> None:
+    """Raises Refused unless each chunk of a streamed upload is signed after the one before it, and the trailer too.
+
+    https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-streaming.html, sigv4-streaming-trailers.html
+    """
+    before, rest, data = seed, body, b"-"
+    while data:
+        head, found, rest = rest.partition(b"\r\n")
+        given = _CHUNK.fullmatch(head)
+        if not found or not given:
+            raise AwsError("IncompleteBody", "The request body terminated unexpectedly")
+        size = int(given[1], 16)
+        data, rest = rest[:size], rest[size:].removeprefix(b"\r\n")
+        digests = f"{hashlib.sha256(b'').hexdigest()}\n{hashlib.sha256(data).hexdigest()}"
+        text = f"AWS4-HMAC-SHA256-PAYLOAD\n{date}\n{scope}\n{before}\n{digests}"
+        before = _signed_as(given[2], sigv4.signature(secret, scope, text))
+    headers, found, last = rest.partition(b"x-amz-trailer-signature:")
+    if found:
+        lines = b"".join(line.strip() + b"\n" for line in headers.splitlines() if line.strip())
+        text = f"AWS4-HMAC-SHA256-TRAILER\n{date}\n{scope}\n{before}\n{hashlib.sha256(lines).hexdigest()}"
+        _signed_as(last.strip(), sigv4.signature(secret, scope, text))
+    elif headers.strip():
+        raise Refused("mismatch", "a trailer that nobody signed")
+
+
+def _signed_as(given: bytes, right: str) -> str:
+    if not hmac.compare_digest(given, right.encode()):
+        raise Refused("mismatch")
+    return right
 
 
 def _check_presigned(
@@ -306,7 +340,7 @@ def _path(request: Request, service: str) -> str:
 
 
 def _payload(request: Request, service: str) -> str:
-    """What stands for the body in what is signed. Of a body in signed chunks its head alone is looked at."""
+    """What stands for the body in what is signed; of a body in signed chunks, each has a signature of its own."""
     declared = str(request.headers.get("X-Amz-Content-Sha256", ""))
     if not declared and service == "s3":  # presigned
         return "UNSIGNED-PAYLOAD"

@@ -29,6 +29,10 @@ class LogStream:
         self._waiting: list[dict[str, int | str]] = []
         self._made = False
 
+    @property
+    def is_there(self) -> bool:
+        return self._made
+
     def write(self, lines: list[str]) -> None:
         """Keeps `lines` with this moment's time until the next `flush`."""
         now = int(time.time() * 1000)

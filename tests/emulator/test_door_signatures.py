@@ -14,8 +14,10 @@ import pytest
 from botocore.config import Config as BotoConfig
 from botocore.exceptions import ClientError
 
+from emulator import signatures
 from emulator.control import sessions
 from emulator.emulator import Emulator
+from emulator.state.call import AwsError
 from emulator.state.sigv4 import Secret
 from tests.emulator.signing import signed
 
@@ -236,3 +238,42 @@ class TestForm:
         strange = client(emulator, "s3", secret="guessed", version=version)
         assert self.upload(emulator, strange.generate_presigned_post("objects", "pictures/b.png")["fields"])[0] == 403
         assert s3.list_objects_v2(Bucket="objects")["KeyCount"] == 1
+
+
+class TestChunks:
+    """The example of AWS's own documentation, keys and signatures included.
+
+    https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-streaming.html#example-signature-calculations-streaming
+    """
+
+    SECRET = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"
+    SCOPE, DATE = "20130524/us-east-1/s3/aws4_request", "20130524T000000Z"
+    SEED = "4f232c4386841ef735655705268965c44a0e4690baa4adea153f7db9fa80a0a9"
+    BODY = (
+        b"10000;chunk-signature=ad80c730a21e5b8d04586a2213dd63b9a0e99e0e2307b0ade35a65485a288648\r\n"
+        + b"a" * 65_536
+        + b"\r\n400;chunk-signature=0055627c9e194cb4542bae2aa5492e3c1575bbb81b612b7d234b86a503ef5497\r\n"
+        + b"a" * 1_024
+        + b"\r\n0;chunk-signature=b6c6ea8a5354eaf15b3cb7646744f4275b71ea724fed81ceb9323e279d449df9\r\n\r\n"
+    )
+
+    def check(self, body: bytes) -> None:
+        signatures.check_chunks(body, self.SECRET, self.SCOPE, self.DATE, self.SEED)
+
+    def test_the_example_is_right(self) -> None:
+        self.check(self.BODY)
+
+    @pytest.mark.parametrize(
+        "changed",
+        [
+            BODY.replace(b"aaaa\r\n400", b"aaab\r\n400"),
+            BODY.replace(b"ad80c7", b"ad80c8"),
+            BODY.partition(b"0;chunk-signature=b6")[0],
+            BODY[:-2] + b"x-amz-checksum-crc32:AAAAAA==\r\n\r\n",
+            BODY.replace(b"400;", b"300;"),
+            b"",
+        ],
+    )
+    def test_what_was_changed_or_cut_is_not(self, changed: bytes) -> None:
+        with pytest.raises((signatures.Refused, AwsError)):
+            self.check(changed)

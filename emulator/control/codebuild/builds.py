@@ -144,8 +144,12 @@ def _logs(made: Build) -> Json:
     logs: Json = dict(made.project["logsConfig"])
     if made.log is None:
         return logs
-    group, stream = made.log
     account, region = made.scope
+    if not made.logs:  # as AWS has it until there is one: https://github.com/dark-mechanicum/aws-codebuild/issues/39
+        console = f"https://console.aws.amazon.com/cloudwatch/home?region={region}"
+        none = f"arn:aws:logs:{region}:{account}:log-group:null:log-stream:null"
+        return logs | {"deepLink": f"{console}#logEvent:group=null;stream=null", "cloudWatchLogsArn": none}
+    group, stream = made.log
     console = f"https://console.aws.amazon.com/cloudwatch/home?region={region}#logsV2:log-groups/log-group"
     logs.update(
         groupName=group, streamName=stream,

@@ -61,6 +61,7 @@ class Build:
     stop: bool = False
     running: bool = False
     log: tuple[str, str] | None = None  # group, stream
+    logs: bool = False  # whether the stream is there
 
     @property
     def arn(self) -> str:

@@ -153,22 +153,26 @@ class Work:
 
     def _interrupted(self) -> str | None:
         """Asked while a command runs: "STOPPED", "TIMED_OUT" or nothing; a moment to write the log, too."""
-        if self._stream and time.monotonic() - self._flushed > _FLUSH_EVERY:
+        if time.monotonic() - self._flushed > _FLUSH_EVERY:
             self._flushed = time.monotonic()
-            self._stream.flush()
+            self._flush()
         if self._build.stop:
             return "STOPPED"
         # A build does real work: its own time-out is the one wait in minutes that no time scale shortens.
         late = time.monotonic() - self._began > self._build.project["timeoutInMinutes"] * 60
         return "TIMED_OUT" if late else None
 
+    def _flush(self) -> None:
+        if self._stream:
+            self._stream.flush()
+            self._build.logs = self._stream.is_there
+
     def _check(self) -> None:
         if why := self._interrupted():
             raise Interrupted(why)
 
     def _finish(self, status: str) -> None:
-        if self._stream:
-            self._stream.flush()
+        self._flush()
         shutil.rmtree(self._folder, ignore_errors=True)
         with self._store.change():
             build = self._build

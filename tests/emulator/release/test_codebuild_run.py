@@ -116,6 +116,15 @@ artifacts: {files: ['**/*'], base-directory: out}
     assert build["logs"]["groupName"] == "/aws/codebuild/chatbot"
 
 
+def test_a_build_names_its_log_once_there_is_one(bench: Bench) -> None:
+    """aws-actions/aws-codebuild-run-build reads any log that has a name, and fails where there is none."""
+    bench.source("version: 0.2\nphases: {build: {commands: ['true']}}")
+    bench.client.create_project(**bench.project())
+    logs = bench.client.start_build(projectName="chatbot")["build"]["logs"]
+    assert logs["cloudWatchLogsArn"] == "arn:aws:logs:us-east-1:123456789012:log-group:null:log-stream:null"
+    assert logs["deepLink"].endswith("#logEvent:group=null;stream=null") and "groupName" not in logs
+
+
 def test_cd_and_export_last_from_one_command_to_the_next_and_across_phases(bench: Bench) -> None:
     spec = """
 version: 0.2
