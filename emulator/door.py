@@ -68,7 +68,7 @@ class Door:
         """A refusal of what names another host (a name that was made to point here), and of what another page sends."""
         host = environ.get("HTTP_HOST", "")
         name = _PORT.sub("", host).removesuffix(".")
-        if not _NAMES.fullmatch(name) and name.lower() not in self._config.allow_hosts:
+        if not _NAMES.fullmatch(name) and name.lower() not in {*self._config.allow_hosts, *self._config.relays}:
             return _plain(
                 f"'{host[:100]}' is no name of the emulator: call it localhost, or start it with --allow-host"
             )

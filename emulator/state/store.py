@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -28,6 +28,7 @@ class Config:
     region: str = "us-east-1"
     allow_hosts: tuple[str, ...] = ()  # names besides localhost by which it may be called
     allow_origins: tuple[str, ...] = ()  # web pages that may call it, as http://localhost:3000
+    relays: set[str] = field(default_factory=set)  # addresses by which containers may call it, once there are any
     key: str = ""  # the secret that calls must be signed with; empty: "test"
 
     @property

@@ -207,6 +207,12 @@ def open_to(tmp_path: Path) -> Iterator[Emulator]:
     emulator.close()
 
 
+def test_dockers_relay_is_called_by_its_address(emulator: Emulator) -> None:
+    assert asked(emulator, path="/_emulator/health", Host="172.18.0.1:4566")[0] == 403
+    emulator.store.config.relays.add("172.18.0.1")
+    assert asked(emulator, path="/_emulator/health", Host="172.18.0.1:4566")[0] == 200
+
+
 def test_a_name_and_a_page_may_be_let_in(open_to: Emulator) -> None:
     assert asked(open_to, path="/_emulator/health", Host="aws.test:4566")[0] == 200
     assert asked(open_to, path="/_emulator/health", Host="bws.test:4566")[0] == 403

@@ -41,10 +41,18 @@ def engine() -> Any | None:
 
 
 class DockerRuntime:
-    """`login(reference)`: user and password for a registry of the emulator's, None for any other."""
+    """`login(reference)`: user and password for a registry of the emulator's, None for any other.
+
+    `called(address)` hears by which address of this machine containers reach the emulator.
+    """
 
     def __init__(
-        self, client: Any, folder: Path, port: Callable[[], int], login: Callable[[str], tuple[str, str] | None]
+        self,
+        client: Any,
+        folder: Path,
+        port: Callable[[], int],
+        login: Callable[[str], tuple[str, str] | None],
+        called: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._client = client
         self._owner = str(folder)
@@ -52,6 +60,7 @@ class DockerRuntime:
         self._cores = int(client.info()["NCPU"])
         self._remove_all()
         self._port = port
+        self._called = called
         self._made: Network | None = None
         self._holders: dict[str, str] = {}  # the container whose network the others of its task share
         self._lock = threading.Lock()
@@ -61,7 +70,7 @@ class DockerRuntime:
         """Made for the first container: bundles need none."""
         with self._lock:
             if self._made is None:
-                self._made = Network(self._client, {LABEL: self._owner}, self._port)
+                self._made = Network(self._client, {LABEL: self._owner}, self._port, self._called)
             return self._made
 
     def pull(self, reference: str) -> Image:

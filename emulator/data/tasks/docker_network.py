@@ -20,7 +20,10 @@ class Network:
 
     host = "host.docker.internal"
 
-    def __init__(self, client: Any, labels: dict[str, str], port: Callable[[], int]) -> None:
+    def __init__(
+        self, client: Any, labels: dict[str, str], port: Callable[[], int], called: Callable[[str], None]
+    ) -> None:
+        """`called(address)` hears by which address of this machine containers reach the emulator."""
         self._port = port
         self._network = client.networks.create(
             f"emulator-{port()}-{abs(hash(tuple(labels.values()))) % 10**6}", driver="bridge", labels=labels
@@ -32,6 +35,8 @@ class Network:
         self._let_in = containers_of(str(settings["Subnet"]), gateway)
         self._listener = self._listen(gateway)
         # On Linux the gateway is this machine, and a relay listens there; Docker Desktop forwards to loopback itself.
+        if self._listener:
+            called(gateway)
         self.extra_hosts = {self.host: gateway} if self._listener else {}
 
     def _listen(self, gateway: str) -> socket.socket | None:

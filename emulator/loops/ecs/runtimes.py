@@ -33,7 +33,7 @@ def choose(store: Store) -> Runtime:
         if store.config.runtime == "docker":
             log.error("no Docker engine answers: tasks run as processes")
         return process
-    docker = DockerRuntime(client, store.folder, lambda: store.config.port, images.login)
+    docker = DockerRuntime(client, store.folder, lambda: store.config.port, images.login, store.config.relays.add)
     return docker if store.config.runtime == "docker" else Both(process, docker, images.is_bundle)
 
 
