@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import itertools
 import json
 import urllib.request
 from datetime import UTC, datetime, timedelta
@@ -11,6 +12,8 @@ from urllib.parse import urlsplit
 
 import boto3
 import pytest
+from botocore.auth import HmacV1Auth
+from botocore.compat import HTTPHeaders
 from botocore.config import Config as BotoConfig
 from botocore.exceptions import ClientError
 
@@ -19,7 +22,7 @@ from emulator.control import sessions
 from emulator.emulator import Emulator
 from emulator.state.call import AwsError
 from emulator.state.sigv4 import Secret
-from tests.emulator.signing import signed
+from tests.emulator.signing import TEST, signed
 
 ROLE = json.dumps({"Version": "2012-10-17", "Statement": [
     {"Effect": "Allow", "Principal": {"AWS": "arn:aws:iam::123456789012:root"}, "Action": "sts:AssumeRole"},
@@ -157,6 +160,20 @@ def test_every_key_of_an_object_can_be_signed_in_every_way(emulator: Emulator, k
         assert (answer.read(), answer.headers["Content-Type"]) == (b"kept", "a/b; c")
     for changed in (url.replace("/objects/", "/objects2/"), url.replace("a%2Fb%3B", "b%2Fb%3B"), f"{url[:-3]}abc"):
         assert fetched(changed) == 403
+
+
+def test_a_signature_of_version_2_is_read_as_one_whatever_its_letters(emulator: Emulator) -> None:
+    """Its base64 may have four slashes, as a scope of version 4 has."""
+    client(emulator, "s3").create_bucket(Bucket="objects")
+    for number in itertools.count():
+        path, headers = f"/objects/{number}", HTTPHeaders()
+        right = HmacV1Auth(TEST).get_signature("PUT", urlsplit(path), headers)
+        if right.count("/") == 4:
+            break
+    connection = http.client.HTTPConnection("127.0.0.1", emulator.store.config.port, timeout=60)
+    sent = {"Date": headers["Date"], "Authorization": f"AWS test:{right}", "Host": urlsplit(emulator.url).netloc}
+    connection.request("PUT", path, b"", sent)
+    assert connection.getresponse().status == 200
 
 
 def fetched(url: str, body: bytes | None = None, method: str = "GET") -> int:
