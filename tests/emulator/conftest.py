@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
 
 from emulator.emulator import Emulator
 from emulator.state.store import Config
 from tests import ports
+from tests.emulator.signing import SESSION
 
 ROOT = Path(__file__).parents[2]
 # No test asks for a machine image; moto would make a thousand for every one of them.
@@ -66,7 +66,7 @@ class EmulatorProcess:
         return found
 
     def client(self, service: str) -> Any:
-        return boto3.Session("test", "test", region_name="us-east-1").client(service, endpoint_url=self.url)
+        return SESSION.client(service, endpoint_url=self.url)
 
 
 @pytest.fixture

@@ -1,11 +1,16 @@
-"""Signing by hand, with botocore's arithmetic."""
+"""Who calls the emulator in tests: boto3, or by hand, with botocore's arithmetic."""
 
 from __future__ import annotations
 
+from typing import Any
+
+import boto3
 from botocore.auth import S3SigV4Auth, SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
+# One for all tests of a process: it reads each service's model once, which takes longer than a test's calls.
+SESSION: Any = boto3.Session("test", "test", region_name="us-east-1")
 TEST = Credentials("test", "test")
 
 

@@ -15,13 +15,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode, urlsplit
 
-import boto3
 import pytest
 from botocore.config import Config as BotoConfig
 
 from emulator.emulator import Emulator
 from emulator.state.store import Config
-from tests.emulator.signing import signed
+from tests.emulator.signing import SESSION, signed
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -35,8 +34,7 @@ IDENTITY = "Action=GetCallerIdentity&Version=2011-06-15"
 def client(emulator: Emulator, service: str) -> Any:
     version = "s3v4" if service == "s3" else None
     config = BotoConfig(retries={"total_max_attempts": 1}, s3={"addressing_style": "path"}, signature_version=version)
-    session: Any = boto3.Session("test", "test", region_name="us-east-1")
-    return session.client(service, endpoint_url=emulator.url, config=config)
+    return SESSION.client(service, endpoint_url=emulator.url, config=config)
 
 
 def asked(

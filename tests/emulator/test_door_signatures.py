@@ -10,7 +10,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
-import boto3
 import pytest
 from botocore.auth import HmacV1Auth
 from botocore.compat import HTTPHeaders
@@ -22,7 +21,7 @@ from emulator.control import sessions
 from emulator.emulator import Emulator
 from emulator.state.call import AwsError
 from emulator.state.sigv4 import Secret
-from tests.emulator.signing import TEST, signed
+from tests.emulator.signing import SESSION, TEST, signed
 
 ROLE = json.dumps({"Version": "2012-10-17", "Statement": [
     {"Effect": "Allow", "Principal": {"AWS": "arn:aws:iam::123456789012:root"}, "Action": "sts:AssumeRole"},
@@ -45,8 +44,10 @@ def client(emulator: Emulator, service: str, key: str = "test", secret: str = "t
     config = BotoConfig(
         retries={"total_max_attempts": 1}, s3={"addressing_style": "path"}, signature_version=version, **more
     )
-    session: Any = boto3.Session(key, secret, token, region_name="us-east-1")
-    return session.client(service, endpoint_url=emulator.url, config=config)
+    return SESSION.client(
+        service, endpoint_url=emulator.url, config=config, aws_access_key_id=key, aws_secret_access_key=secret,
+        aws_session_token=token,
+    )  # fmt: skip
 
 
 def refusal(client: Any, service: str) -> tuple[str, int]:
@@ -189,7 +190,7 @@ def test_a_presigned_url_is_for_one_thing_and_a_while(emulator: Emulator, versio
     s3 = client(emulator, "s3", version=version)
     s3.create_bucket(Bucket="objects")
     config = BotoConfig(s3={"addressing_style": style}, signature_version=version)
-    named = boto3.Session("test", "test").client("s3", "us-east-1", endpoint_url=emulator.url, config=config)
+    named = SESSION.client("s3", endpoint_url=emulator.url, config=config)
     put = named.generate_presigned_url("put_object", {"Bucket": "objects", "Key": "x"}, ExpiresIn=60)
     assert fetched(put, b"kept", "PUT") == 200
     assert fetched(put, None, "DELETE") == 403

@@ -13,12 +13,11 @@ from botocore.exceptions import ClientError
 
 from emulator import emulator as emulator_module
 from emulator.emulator import Emulator
-from tests.emulator.signing import signed
+from tests.emulator.signing import SESSION, signed
 
 
 def client(emulator: Emulator, service: str, host: str = "localhost") -> boto3.client:
-    session = boto3.Session("test", "test", region_name="us-east-1")
-    return session.client(service, endpoint_url=f"http://{host}:{emulator.store.config.port}")
+    return SESSION.client(service, endpoint_url=f"http://{host}:{emulator.store.config.port}")
 
 
 def test_boto3_gets_an_answer_over_the_socket(emulator: Emulator) -> None:
