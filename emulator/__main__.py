@@ -12,27 +12,22 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 from emulator import __version__, daemon
 from emulator.daemon import DaemonError, Options
+from emulator.state.config import Config
 
 _PORT = "4566"  # what localstack-client expects
 
 
 def main(argv: list[str] | None = None) -> int:
     arguments = _parser().parse_args(argv)
-    options = Options(Path(arguments.folder).resolve(), arguments.port)
+    config = Config(arguments.port)
     if arguments.command == "start":
-        options = replace(
-            options,
-            runtime=arguments.runtime,
-            iam=arguments.iam,
-            allow_hosts=tuple(arguments.allow_host),
-            allow_origins=tuple(arguments.allow_origin),
-            key=arguments.key,
-        )
+        config.runtime, config.iam, config.key = arguments.runtime, arguments.iam, arguments.key
+        config.allow_hosts, config.allow_origins = tuple(arguments.allow_host), tuple(arguments.allow_origin)
+    options = Options(Path(arguments.folder).resolve(), config)
     try:
         return _COMMANDS[arguments.command](options, arguments)
     except DaemonError as error:
@@ -95,7 +90,7 @@ def _start(options: Options, arguments: argparse.Namespace) -> int:
     if arguments.foreground:
         return _serve(options)
     found = daemon.running(options.folder)
-    if found and found.port != options.port:
+    if found and found.port != options.config.port:
         raise DaemonError(
             f"the emulator of {options.folder} is running on port {found.port} (pid {found.pid}); "
             "stop it (python -m emulator stop), or take another folder (--folder) for a second one"
@@ -116,7 +111,6 @@ def _serve(options: Options) -> int:
     # Only who serves pays for importing all of it.
     from emulator.emulator import Emulator
     from emulator.state import guardian
-    from emulator.state.store import Config
 
     daemon.make_private(options.folder)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
@@ -128,21 +122,13 @@ def _serve(options: Options) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: ended.set())
     try:
-        config = Config(
-            options.port,
-            options.runtime,
-            options.iam,
-            allow_hosts=options.allow_hosts,
-            allow_origins=options.allow_origins,
-            key=options.key,
-        )
-        emulator = Emulator(options.folder, config)
+        emulator = Emulator(options.folder, options.config)
     except OSError as error:
-        raise DaemonError(f"{daemon.port_is_taken(options.port)} ({error})") from error
+        raise DaemonError(f"{daemon.port_is_taken(options.config.port)} ({error})") from error
     # What stands now stays. To look for garbage among all of moto takes the collector as long as the answers take.
     gc.freeze()
     gc.set_threshold(50_000, 20, 20)
-    daemon.announce(options.folder, options.port)
+    daemon.announce(options.folder, options.config.port)
     logging.getLogger("emulator").info("serving at %s", emulator.url)
     while not ended.wait(3600):
         pass

@@ -6,7 +6,6 @@ https://smithy.io/2.0/additional-specs/protocols/smithy-rpc-v2.html
 from __future__ import annotations
 
 import base64
-import io
 import json
 import re
 from collections.abc import Callable, Mapping
@@ -20,40 +19,29 @@ from emulator.state import moto
 from emulator.state.call import AwsError
 
 if TYPE_CHECKING:
-    from _typeshed.wsgi import WSGIEnvironment
+    from moto.core.request import Request
 
 _PATH = re.compile(r"/service/([A-Za-z0-9_.]+)/operation/([A-Za-z0-9_]+)")
 _HEADERS = {"Content-Type": "application/cbor", "smithy-protocol": "rpc-v2-cbor"}
 
 
-def is_spoken(environ: WSGIEnvironment) -> bool:
+def is_spoken(request: Request) -> bool:
     """Whether a call is in CBOR."""
-    return bool(environ.get("HTTP_SMITHY_PROTOCOL") == "rpc-v2-cbor" and _PATH.fullmatch(environ["PATH_INFO"]))
+    return bool(request.headers.get("Smithy-Protocol") == "rpc-v2-cbor" and _PATH.fullmatch(request.path))
 
 
-def answer(
-    service: str, environ: WSGIEnvironment, body: bytes, call: Callable[[WSGIEnvironment], moto.Reply]
-) -> moto.Reply:
+def answer(service: str, request: Request, call: Callable[[Request], moto.Reply]) -> moto.Reply:
     """The answer of `call` to the same call in JSON, in CBOR."""
-    matched = _PATH.fullmatch(environ["PATH_INFO"])
+    matched = _PATH.fullmatch(request.path)
     assert matched, "is_spoken() was not asked"
     prefix, operation = matched.groups()
     try:
-        parameters = _read(body)
+        parameters = _read(request.get_data())
     except (cbor2.CBORDecodeError, ValueError, RecursionError, OverflowError):
         return _error("SerializationException", "the body of the request is not CBOR")
+    in_json = {"CONTENT_TYPE": "application/x-amz-json-1.0", "HTTP_X_AMZ_TARGET": f"{prefix}.{operation}"}
     text = json.dumps(parameters, default=_as_json).encode()
-    reply = call(
-        {
-            **environ,
-            "PATH_INFO": "/",
-            "RAW_URI": "/",
-            "HTTP_X_AMZ_TARGET": f"{prefix}.{operation}",
-            "CONTENT_TYPE": "application/x-amz-json-1.0",
-            "CONTENT_LENGTH": str(len(text)),
-            "wsgi.input": io.BytesIO(text),
-        }
-    )
+    reply = call(moto.instead(request.environ, text, PATH_INFO="/", RAW_URI="/", HTTP_SMITHY_PROTOCOL="", **in_json))
     if reply.status >= 300:
         said = json.loads(reply.body)
         error = _error(said["__type"], said.get("message", said.get("Message", "")), reply.status)

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from emulator.state import guardian, sockets
+from emulator.state.config import Config
 
 _START = 60.0  # seconds until it must answer
 _STOP = 40.0  # seconds after SIGTERM until SIGKILL; tasks have ten of them
@@ -30,12 +31,7 @@ class Options:
     """What `start` is told; `folder` is absolute."""
 
     folder: Path
-    port: int
-    runtime: str = "auto"
-    iam: str = "log"
-    allow_hosts: tuple[str, ...] = ()
-    allow_origins: tuple[str, ...] = ()
-    key: str = field(default="", repr=False)
+    config: Config
 
     @property
     def log(self) -> Path:
@@ -87,7 +83,8 @@ def announce(folder: Path, port: int) -> None:
     """Writes this process down as the emulator of the folder."""
     instance = Instance(os.getpid(), guardian.started(os.getpid()) or "", port)
     draft = _file(folder).with_suffix(".new")
-    draft.write_text(json.dumps(asdict(instance)))
+    with open(draft, "w", opener=_private) as file:
+        json.dump(asdict(instance), file)
     draft.replace(_file(folder))
 
 
@@ -111,6 +108,10 @@ def make_private(folder: Path) -> None:
     folder.chmod(0o700)
 
 
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
+
+
 def connect(instance: Instance, repository: str, connection: str | None, key: str = "") -> dict[str, Any]:
     """Accepts connections for a repository, as people do in AWS's console; raises DaemonError."""
     body = json.dumps({"repository": repository, "connection": connection}).encode()
@@ -129,22 +130,23 @@ def connect(instance: Instance, repository: str, connection: str | None, key: st
 def start(options: Options) -> Instance:
     """Starts one in the background and waits until it answers; raises DaemonError."""
     make_private(options.folder)
-    if not sockets.is_free(options.port):
-        raise DaemonError(port_is_taken(options.port))
+    config = options.config
+    if not sockets.is_free(config.port):
+        raise DaemonError(port_is_taken(config.port))
     if options.log.exists():
         options.log.replace(options.log.with_suffix(".log.1"))
-    argv = [sys.executable, "-m", "emulator", "start", "--foreground", "--port", str(options.port)]
-    argv += ["--folder", str(options.folder), "--runtime", options.runtime, "--iam", options.iam]
+    argv = [sys.executable, "-m", "emulator", "start", "--foreground", "--port", str(config.port)]
+    argv += ["--folder", str(options.folder), "--runtime", config.runtime, "--iam", config.iam]
     # Marked as its children are: the leak scan and the next start find it too. A secret goes by the environment:
     # every user of the machine sees a command line.
     environ = {
         **os.environ,
         guardian.MARK: str(options.record / "emulator"),
-        "EMULATOR_ALLOW_HOST": " ".join(options.allow_hosts),
-        "EMULATOR_ALLOW_ORIGIN": " ".join(options.allow_origins),
-        "EMULATOR_KEY": options.key,
+        "EMULATOR_ALLOW_HOST": " ".join(config.allow_hosts),
+        "EMULATOR_ALLOW_ORIGIN": " ".join(config.allow_origins),
+        "EMULATOR_KEY": config.key,
     }
-    with options.log.open("wb") as log:
+    with open(options.log, "wb", opener=_private) as log:
         process = subprocess.Popen(
             argv, env=environ, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
         )

@@ -13,10 +13,10 @@ import json
 import re
 from http import HTTPStatus
 from typing import TYPE_CHECKING
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import urlsplit
 from xml.sax.saxutils import escape
 
-from emulator import signatures
+from emulator import claims, signatures
 from emulator.control import sessions
 from emulator.state import moto, peers
 from emulator.state.call import AwsError
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 # https://datatracker.ietf.org/doc/html/rfc6761#section-6.3
 _NAMES = re.compile(r"(?:[a-z0-9_-]+\.)*localhost|127\.0\.0\.1|\[::1\]|host\.docker\.internal", re.IGNORECASE)
 _PORT = re.compile(r":\d{1,5}$")
-_SERVICE = re.compile(r"/([\w-]+)/aws4_request")
 # What AWS serves to whom it does not know; their `authtype` in botocore's model of STS is `none`.
 _UNSIGNED = frozenset({"AssumeRoleWithSAML", "AssumeRoleWithWebIdentity"})
 _ACTION = re.compile(rb"(?:^|&)Action=(\w+)(?:&|$)")
@@ -110,22 +109,19 @@ class Door:
     def _unsigned(self, environ: WSGIEnvironment) -> moto.Reply | None:
         """A refusal of what AWS, or the part of the emulator that it is for, would not take unsigned."""
         path, authorization = environ["PATH_INFO"], environ.get("HTTP_AUTHORIZATION", "")
-        signed = authorization.startswith("AWS")
-        if not signed and path.startswith(self._mounts):
+        if path.startswith(self._mounts) and not authorization.startswith("AWS"):
             return self._without_key(path, authorization)
         if path.startswith("/moto-api"):
             return _plain("the control API of moto is not served here")
-        query = parse_qs(environ.get("QUERY_STRING", ""), keep_blank_values=True)
         try:
-            if signed or "X-Amz-Signature" in query or "Signature" in query:
-                signatures.check(moto.read(environ), self._secret_of)
+            if claim := claims.of(environ):
+                signatures.check(claim, moto.read(environ), self._secret_of)
             elif _is_upload(environ):
-                signatures.check_form(moto.read(environ), self._secret_of)
-            elif not _is_public(environ, query):
+                claims.keep(environ, signatures.check_form(moto.read(environ), self._secret_of))
+            elif not _is_public(environ):
                 return _refused(environ, AwsError("MissingAuthenticationToken", "Missing Authentication Token"))
-        except signatures.Refused as refused:
-            family = _family(environ)
-            code, status, message = signatures.ERRORS[refused.kind][family]
+        except claims.Refused as refused:
+            code, status, message = signatures.ERRORS[refused.kind][_family(environ)]
             return _refused(environ, AwsError(code, message.replace("{}", refused.detail)), status)
         except AwsError as error:
             return _refused(environ, error, 403 if error.code == "AccessDenied" else 400)
@@ -168,8 +164,7 @@ _PAGES = "a page may that the emulator was started for, with --allow-origin, or 
 
 def _bucket_lets_in(environ: WSGIEnvironment, name: str, origin: str) -> bool:
     """Whether it is for a bucket of S3, by its path or its host's name, whose CORS rules let the page in."""
-    scope = _SERVICE.search(environ.get("HTTP_AUTHORIZATION", "") or unquote(environ.get("QUERY_STRING", "")))
-    if "HTTP_X_AMZ_TARGET" in environ or (scope and scope[1] != "s3"):
+    if "HTTP_X_AMZ_TARGET" in environ or _signed_for(environ) not in (None, "s3"):
         return False
     method, headers = environ["REQUEST_METHOD"], ""
     if method == "OPTIONS":
@@ -186,7 +181,7 @@ def _is_upload(environ: WSGIEnvironment) -> bool:
     return environ["REQUEST_METHOD"] == "POST" and is_form and bool(_FORM.search(moto.read(environ).get_data()))
 
 
-def _is_public(environ: WSGIEnvironment, query: dict[str, list[str]]) -> bool:
+def _is_public(environ: WSGIEnvironment) -> bool:
     """Whether AWS serves it to anybody; what S3 lets anonymous visitors read is for S3 to judge."""
     method, kind = environ["REQUEST_METHOD"], environ.get("CONTENT_TYPE", "").partition(";")[0].strip().lower()
     if method == "POST" and kind == "application/x-www-form-urlencoded":
@@ -194,8 +189,9 @@ def _is_public(environ: WSGIEnvironment, query: dict[str, list[str]]) -> bool:
         return bool(action and action[1].decode() in _UNSIGNED)
     if method not in ("GET", "HEAD"):
         return False
+    query = dict(reversed(claims.query(environ)))
     if "Action" in query:
-        return query["Action"][0] in _UNSIGNED
+        return query["Action"] in _UNSIGNED
     return not query.keys() - {"versionId", "partNumber"} and bool(re.match(r"/[^/]+/.", environ["PATH_INFO"]))
 
 
@@ -218,14 +214,23 @@ def _plain(sentence: str, status: int = 403, headers: dict[str, str] | None = No
 
 def _family(environ: WSGIEnvironment) -> str:
     """In whose words: "json", "query", "ec2" or "s3"."""
-    scope = _SERVICE.search(environ.get("HTTP_AUTHORIZATION", "") or unquote(environ.get("QUERY_STRING", "")))
+    service = _signed_for(environ)
     if environ.get("HTTP_X_AMZ_TARGET") or re.match(r"/\d{4}-\d{2}-\d{2}/", environ["PATH_INFO"]):
         return "json"
-    if scope and scope[1] == "ec2":
+    if service == "ec2":
         return "ec2"
     form = environ.get("CONTENT_TYPE", "").startswith("application/x-www-form-urlencoded")
     asks = form or "Action=" in environ.get("QUERY_STRING", "")
-    return "query" if asks and not (scope and scope[1] == "s3") else "s3"
+    return "query" if asks and service != "s3" else "s3"
+
+
+def _signed_for(environ: WSGIEnvironment) -> str | None:
+    """The service; "" when that cannot be told, None when it is not signed."""
+    try:
+        claim = claims.of(environ)
+    except (claims.Refused, AwsError):
+        return ""
+    return claim.service if claim else None
 
 
 def _refused(environ: WSGIEnvironment, error: AwsError, status: int = 403) -> moto.Reply:

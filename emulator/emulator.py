@@ -17,7 +17,8 @@ from emulator.loops.runner import Runner
 from emulator.loops.table import LOOPS
 from emulator.server import FrontDoor
 from emulator.state import moto
-from emulator.state.store import Config, Store
+from emulator.state.config import Config
+from emulator.state.store import Store
 from emulator.state.targets import Targets
 
 if TYPE_CHECKING:

@@ -10,7 +10,8 @@ from dataclasses import replace
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
-from emulator import cbor, malformed
+from emulator import cbor, claims, malformed, signatures
+from emulator.claims import Claim
 from emulator.control import permissions
 from emulator.control.table import SERVICES
 from emulator.state import moto
@@ -25,9 +26,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("emulator")
 
-# Authorization: AWS4-HMAC-SHA256 Credential=<access key>/<date>/<region>/<service>/aws4_request, …
-# (presigned: X-Amz-Credential in the query); https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv.html
-_CREDENTIAL = re.compile(r"Credential=([^/]+)/\d{8}/([^/]+)/([^/]+)/aws4_request")
 # What changes nothing need not wake the loops, which ask such questions themselves.
 _QUESTION = re.compile(r"(Describe|List|Get|BatchGet|Filter|Head|Search|Lookup|PutMetricData|PutLogEvents)")
 
@@ -46,7 +44,7 @@ class FrontDoor:
             for prefix, application in self._mounts:
                 if environ["PATH_INFO"].startswith(prefix):
                     return application(environ, start_response)
-        reply = self._aws(environ)
+        reply = self._reply(moto.read(environ), claims.of(environ))
         status = HTTPStatus(reply.status)
         headers = [(name, value) for name, value in reply.headers.items() if name.lower() != "content-length"]
         if environ["REQUEST_METHOD"] == "HEAD":  # the length of what a GET would answer
@@ -56,26 +54,27 @@ class FrontDoor:
         start_response(f"{status.value} {status.phrase}", headers)
         return [reply.body]
 
-    def _aws(self, environ: WSGIEnvironment) -> moto.Reply:
-        authorization = environ.get("HTTP_AUTHORIZATION", "")
-        if authorization.startswith("AWS "):  # Version 2: moto takes four slashes in its signature for a scope
-            environ["HTTP_AUTHORIZATION"] = f"{authorization.partition(':')[0]}:verified"
-        request = moto.read(environ)
-        scope = _CREDENTIAL.search(request.headers.get("Authorization", ""))
-        if not scope:  # presigned, or one of the few calls that need no signature: moto knows them
+    def _reply(self, request: Request, claim: Claim | None) -> moto.Reply:
+        if claim is None:  # one of the few calls that need no signature: moto knows them
             service = "sts" if request.values.get("Action") else "s3"
             return self._answer(service, request, lambda routed: self._motos(service, routed, request))
-        access_key, region, signing_name = scope.groups()
-        service = moto.SIGNING_NAMES.get(signing_name, signing_name)
-        if cbor.is_spoken(environ):
-            return cbor.answer(service, environ, request.get_data(), self._aws)
+        service = moto.SIGNING_NAMES.get(claim.service, claim.service)
+        if cbor.is_spoken(request):
+            return cbor.answer(service, request, lambda in_json: self._reply(in_json, claim))
+        # moto reads headers for itself: four slashes in a signature of version 2 are a scope to it, and it asks no
+        # service but S3 whether its URL was presigned.
+        if claim.version == 2 and claim.place == "header":
+            request.environ["HTTP_AUTHORIZATION"] = f"AWS {claim.access_key}:verified"
+        elif claim.place == "query" and service != "s3":
+            verified = f"Credential={claim.access_key}/{claim.scope}, SignedHeaders=host, Signature=verified"
+            request.environ["HTTP_AUTHORIZATION"] = f"AWS4-HMAC-SHA256 {verified}"
 
         def answer(routed: moto.Routed | None) -> moto.Reply:
-            if refused := self._refused(service, routed, request, access_key, region):
+            if refused := self._refused(service, routed, request, claim):
                 return refused
             if routed is None or routed[0] not in SERVICES.get(service, {}):
                 return self._motos(service, routed, request)
-            return self._ours(service, routed, request, access_key, region)
+            return self._ours(service, routed, request, claim)
 
         return self._answer(service, request, answer)
 
@@ -127,19 +126,21 @@ class FrontDoor:
         failure = malformed.failed(service, name)
         return moto.serialise(service, name, request, failure) if routed else moto.refuse(service, request, failure)
 
-    def _refused(
-        self, service: str, routed: moto.Routed | None, request: Request, access_key: str, region: str
-    ) -> moto.Reply | None:
+    def _refused(self, service: str, routed: moto.Routed | None, request: Request, claim: Claim) -> moto.Reply | None:
         """AccessDenied, when a role calls what its policies do not allow and the emulator is told to enforce them."""
         mode = self._store.config.iam
-        session = moto.role_session(access_key) if mode != "off" else None
+        session = moto.role_session(claim.access_key) if mode != "off" else None
+        if (
+            claim.place == "form"
+        ):  # no operation of its own: https://docs.aws.amazon.com/AmazonS3/latest/API/RESTObjectPOST.html
+            routed = ("PutObject", {"Bucket": signatures.bucket_of(request), "Key": request.form.get("key", "")})
         if session is None or routed is None:
             return None
-        try:
-            parameters = moto.parse(service, *routed, request)
-        except Exception:  # a call that cannot be read is judged by its action alone; what answers it will say more
-            parameters = {}
-        call = Call(service, routed[0], parameters, moto.ACCOUNT, region, access_key, dict)
+        parameters = routed[1]
+        # A call that cannot be read is judged by its action and its path; what answers it will say more.
+        with contextlib.suppress(Exception):
+            parameters = parameters if claim.place == "form" else moto.parse(service, *routed, request)
+        call = Call(service, routed[0], parameters, moto.ACCOUNT, claim.region, claim.access_key, dict)
         error = permissions.refusal(call, *session)
         if error is None:
             return None
@@ -149,7 +150,7 @@ class FrontDoor:
         reply = moto.serialise(service, routed[0], request, error)
         return reply if error.code == "AccessDeniedException" else replace(reply, status=HTTPStatus.FORBIDDEN)
 
-    def _ours(self, service: str, routed: moto.Routed, request: Request, access_key: str, region: str) -> moto.Reply:
+    def _ours(self, service: str, routed: moto.Routed, request: Request, claim: Claim) -> moto.Reply:
         operation, in_path = routed
 
         def forward() -> Answer:
@@ -158,7 +159,8 @@ class FrontDoor:
         result: Answer | AwsError
         try:
             parameters = moto.parse(service, operation, in_path, request)
-            call = Call(service, operation, parameters, moto.account_of(access_key), region, access_key, forward)
+            account = moto.account_of(claim.access_key)
+            call = Call(service, operation, parameters, account, claim.region, claim.access_key, forward)
             result = SERVICES[service][operation](self._store, call)
         except AwsError as error:
             result = error

@@ -10,6 +10,7 @@ Signature Version 2 is S3's alone, as boto3 still presigns with it; its arithmet
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import hmac
 import json
@@ -19,12 +20,14 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import quote, urlsplit
 
 from botocore.auth import HmacV1Auth, HmacV1QueryAuth
 from botocore.compat import HTTPHeaders
 from botocore.credentials import Credentials
 
+from emulator import claims
+from emulator.claims import Claim, Refused
 from emulator.state import sigv4
 from emulator.state.call import AwsError
 from emulator.state.sigv4 import Secret
@@ -32,28 +35,13 @@ from emulator.state.sigv4 import Secret
 if TYPE_CHECKING:
     from moto.core.request import Request
 
-_HEADER = re.compile(r"AWS4-HMAC-SHA256\s+(.*)", re.DOTALL)
-_FIELD = re.compile(r"(Credential|SignedHeaders|Signature)=([^,\s]+)")
-_HEADER_V2 = re.compile(r"AWS ([^:\s]+):(\S+)")
-_SCOPE = re.compile(r"([^/]+)/((\d{8})/[^/]+/([^/]+)/aws4_request)")
 _SKEW = timedelta(minutes=15)
 _LONGEST = timedelta(days=7)
 _ISO = "%Y%m%dT%H%M%SZ"
 _CHUNK = re.compile(rb"([0-9a-fA-F]{1,16});chunk-signature=([0-9a-f]{64})")
 _DIGEST = re.compile("[0-9a-f]{64}")
 
-
 SecretOf = Callable[[str], Secret | None]
-
-
-class Refused(Exception):
-    """`kind` is a key of ERRORS."""
-
-    def __init__(self, kind: str, detail: str = "") -> None:
-        super().__init__(f"{kind}: {detail}")
-        self.kind = kind
-        self.detail = detail
-
 
 _MISMATCH = "The request signature we calculated does not match the signature you provided. Check your "
 _ELSEWHERE = f"{_MISMATCH}AWS Secret Access Key and signing method. Consult the service documentation for details."
@@ -106,89 +94,72 @@ ERRORS: dict[str, dict[str, tuple[str, int, str]]] = {
 }
 
 
-def check(request: Request, secret_of: SecretOf) -> None:
-    """Raises Refused, or AwsError in S3's words, unless the header or the presigned URL of `request` is right."""
-    authorization = request.headers.get("Authorization", "")
-    query = _query(request)
-    named = dict(query)
-    if given := _HEADER.match(authorization):
-        fields = dict(_FIELD.findall(given[1]))
-        for name in ("Credential", "SignedHeaders", "Signature"):
-            if name not in fields:
-                raise Refused("incomplete", f"Authorization header requires '{name}' parameter.")
-        date = _date_of(request)
-        _check_v4(request, query, fields, date, secret_of, request.headers.get("X-Amz-Security-Token"))
-        if abs(datetime.now(UTC) - date) > _SKEW:
-            now = datetime.now(UTC)
-            edge = f"is now earlier than {now - _SKEW:{_ISO}} ({now:{_ISO}} - 15 min.)"
-            raise Refused("late", f"{date:{_ISO}} {edge}")
-    elif given := _HEADER_V2.fullmatch(authorization):
-        _check_v2(request, HmacV1Auth, given[1], given[2], secret_of, request.headers.get("X-Amz-Security-Token"))
-    elif "X-Amz-Signature" in named:
-        _check_presigned(request, query, named, secret_of)
-    elif "Signature" in named:
-        _check_presigned_v2(request, named, secret_of)
+def check(claim: Claim, request: Request, secret_of: SecretOf) -> None:
+    """Raises Refused, or AwsError in S3's words, unless `request` was signed as its header or its query says."""
+    named = dict(claims.query(request.environ))
+    if claim.version == 2:
+        _check_v2(claim, request, named, secret_of)
+    elif claim.place == "query":
+        _check_presigned(claim, request, named, secret_of)
     else:
-        raise Refused("incomplete", f"'{authorization[:60]}' is no signature")
+        date = _date_of(request)
+        _check_v4(claim, request, date, secret_of, request.headers.get("X-Amz-Security-Token"))
+        now = datetime.now(UTC)
+        if abs(now - date) > _SKEW:
+            raise Refused("late", f"{date:{_ISO}} is now earlier than {now - _SKEW:{_ISO}} ({now:{_ISO}} - 15 min.)")
 
 
-def check_form(request: Request, secret_of: SecretOf) -> None:
-    """The same of a browser's upload to S3, whose policy is signed and says what may be uploaded.
+def check_form(request: Request, secret_of: SecretOf) -> Claim:
+    """The same of a browser's upload to S3, whose policy is signed and says what may be uploaded; answers its claim.
 
     https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-HTTPPOSTConstructPolicy.html
     """
     fields = {name.lower(): value for name, value in request.form.items()}
-    policy = fields.get("policy", "")
-    if "x-amz-signature" in fields:
-        given = _SCOPE.fullmatch(fields.get("x-amz-credential", ""))
-        if not given:
-            raise AwsError("InvalidArgument", "X-Amz-Credential is no credential of this form")
-        secret = _secret(secret_of, given[1], fields.get("x-amz-security-token"))
-        right = sigv4.signature(secret.key, given[2], policy)
-        signature = fields["x-amz-signature"]
-    else:
-        secret = _secret(secret_of, fields.get("awsaccesskeyid", ""), fields.get("x-amz-security-token"))
+    policy, claim = fields.get("policy", ""), claims.of_form(fields)
+    secret = _secret(secret_of, claim.access_key, fields.get("x-amz-security-token"))
+    if claim.version == 2:
         right = base64.b64encode(hmac.digest(secret.key.encode(), policy.encode(), "sha1")).decode()
-        signature = fields.get("signature", "")
-    if not hmac.compare_digest(right.encode(), signature.encode()):
-        raise Refused("mismatch")
+    else:
+        right = sigv4.signature(secret.key, claim.scope, policy)
+    _must_be(right, claim.signature)
     _check_policy(policy, fields, request)
+    return claim
 
 
-def _check_v4(
-    request: Request,
-    query: list[tuple[str, str]],
-    fields: Mapping[str, str],
-    date: datetime,
-    secret_of: SecretOf,
-    token: str | None,
-) -> None:
-    given = _SCOPE.fullmatch(fields["Credential"])
-    if not given:
-        raise Refused("incomplete", "Credential must have at least 5 slash-delimited elements")
-    access_key, scope, day, service = given.groups()
-    signed = fields["SignedHeaders"].split(";")
+def _check_v4(claim: Claim, request: Request, date: datetime, secret_of: SecretOf, token: str | None) -> None:
+    signed = claim.signed_headers.split(";")
     if "host" not in signed:
         raise Refused("incomplete", "'Host' or ':authority' must be a 'SignedHeader' in the AWS Authorization.")
-    if day != f"{date:%Y%m%d}":
+    if claim.day != f"{date:%Y%m%d}":
         raise Refused("incomplete", "Date in Credential scope does not match YYYYMMDD from ISO-8601 version of date")
-    secret = _secret(secret_of, access_key, token)
+    secret = _secret(secret_of, claim.access_key, token)
+    query = [pair for pair in claims.query(request.environ) if claim.place == "header" or pair[0] != "X-Amz-Signature"]
     canonical = "\n".join(
         [
             request.method,
-            _path(request, service),
+            _path(request, claim.service),
             _canonical(query),
             *(f"{name}:{' '.join(request.headers.get(name, '').split())}" for name in signed),
             "",
-            fields["SignedHeaders"],
-            _payload(request, service),
+            claim.signed_headers,
+            _payload(request, claim.service),
         ]
     )
-    text = f"AWS4-HMAC-SHA256\n{date:{_ISO}}\n{scope}\n{hashlib.sha256(canonical.encode()).hexdigest()}"
-    if not hmac.compare_digest(sigv4.signature(secret.key, scope, text).encode(), fields["Signature"].encode()):
-        raise Refused("mismatch")
+    text = f"AWS4-HMAC-SHA256\n{date:{_ISO}}\n{claim.scope}\n{hashlib.sha256(canonical.encode()).hexdigest()}"
+    _must_be(sigv4.signature(secret.key, claim.scope, text), claim.signature)
+    headers = {name.lower() for name, _ in request.headers.items()}
+    if claim.service == "s3" and any(map(_must_be_signed, headers.difference(signed))):
+        raise AwsError("AccessDenied", "There were headers present in the request which were not signed")
     if request.headers.get("X-Amz-Content-Sha256", "").startswith("STREAMING-AWS4-HMAC-SHA256-PAYLOAD"):
-        check_chunks(request.get_data(), secret.key, scope, f"{date:{_ISO}}", fields["Signature"])
+        check_chunks(request.get_data(), secret.key, claim.scope, f"{date:{_ISO}}", claim.signature)
+
+
+def _must_be_signed(name: str) -> bool:
+    """S3 asks that of all its headers but one: https://github.com/demarche-numerique/ds_proxy/pull/164.
+
+    Other services do not, as Kinesis did not: https://github.com/soto-project/soto-core/pull/99.
+    """
+    return name.startswith("x-amz-") and name != "x-amz-content-sha256"
 
 
 def check_chunks(body: bytes, secret: str, scope: str, date: str, seed: str) -> None:
@@ -206,92 +177,68 @@ def check_chunks(body: bytes, secret: str, scope: str, date: str, seed: str) -> 
         data, rest = rest[:size], rest[size:].removeprefix(b"\r\n")
         digests = f"{hashlib.sha256(b'').hexdigest()}\n{hashlib.sha256(data).hexdigest()}"
         text = f"AWS4-HMAC-SHA256-PAYLOAD\n{date}\n{scope}\n{before}\n{digests}"
-        before = _signed_as(given[2], sigv4.signature(secret, scope, text))
+        before = sigv4.signature(secret, scope, text)
+        _must_be(before, given[2].decode())
     headers, found, last = rest.partition(b"x-amz-trailer-signature:")
     if found:
         lines = b"".join(line.strip() + b"\n" for line in headers.splitlines() if line.strip())
         text = f"AWS4-HMAC-SHA256-TRAILER\n{date}\n{scope}\n{before}\n{hashlib.sha256(lines).hexdigest()}"
-        _signed_as(last.strip(), sigv4.signature(secret, scope, text))
+        _must_be(sigv4.signature(secret, scope, text), last.strip().decode("latin-1"))
     elif headers.strip():
         raise Refused("mismatch", "a trailer that nobody signed")
 
 
-def _signed_as(given: bytes, right: str) -> str:
-    if not hmac.compare_digest(given, right.encode()):
+def _must_be(right: str, given: str) -> None:
+    if not hmac.compare_digest(right.encode(), given.encode()):
         raise Refused("mismatch")
-    return right
 
 
-def _check_presigned(
-    request: Request, query: list[tuple[str, str]], named: Mapping[str, str], secret_of: SecretOf
-) -> None:
+def _check_presigned(claim: Claim, request: Request, named: Mapping[str, str], secret_of: SecretOf) -> None:
     try:
-        began = datetime.strptime(named["X-Amz-Date"], "%Y%m%dT%H%M%S%z")
+        began = datetime.strptime(named["X-Amz-Date"], _ISO).replace(tzinfo=UTC)
         # Other services than S3 may leave it out: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv.html
         lasts = timedelta(seconds=int(named.get("X-Amz-Expires", "900")))
-        fields = {name: named[f"X-Amz-{name}"] for name in ("Credential", "SignedHeaders", "Signature")}
-        if named["X-Amz-Algorithm"] != "AWS4-HMAC-SHA256" or not _SCOPE.fullmatch(fields["Credential"]):
-            raise ValueError
-    except (KeyError, ValueError, OverflowError) as error:
-        raise AwsError(
-            "AuthorizationQueryParametersError",
-            "Query-string authentication version 4 requires the X-Amz-Algorithm, X-Amz-Credential, X-Amz-Signature, "
-            "X-Amz-Date, X-Amz-SignedHeaders, and X-Amz-Expires parameters.",
-        ) from error
+    except (ValueError, OverflowError) as error:
+        raise AwsError("AuthorizationQueryParametersError", f"X-Amz-Date or X-Amz-Expires: {error}") from error
     if not timedelta() <= lasts <= _LONGEST:
         raise AwsError(
             "AuthorizationQueryParametersError",
             "X-Amz-Expires must be less than a week (in seconds); that is, the given X-Amz-Expires must be less than "
             "604800 seconds",
         )
-    rest = [(name, value) for name, value in query if name != "X-Amz-Signature"]
-    _check_v4(request, rest, fields, began, secret_of, named.get("X-Amz-Security-Token"))
+    _check_v4(claim, request, began, secret_of, named.get("X-Amz-Security-Token"))
     if not -_SKEW <= datetime.now(UTC) - began <= lasts:
         raise AwsError("AccessDenied", "Request has expired")
 
 
-def _check_presigned_v2(request: Request, named: Mapping[str, str], secret_of: SecretOf) -> None:
-    if not {"AWSAccessKeyId", "Expires"} <= named.keys():
-        raise AwsError(
-            "AccessDenied", "Query-string authentication requires the Signature, Expires and AWSAccessKeyId parameters"
-        )
-    token = named.get("x-amz-security-token")
-    _check_v2(request, HmacV1QueryAuth, named["AWSAccessKeyId"], named["Signature"], secret_of, token, named["Expires"])
-    if not named["Expires"].isdigit() or int(named["Expires"]) < datetime.now(UTC).timestamp():
-        raise AwsError("AccessDenied", "Request has expired")
-
-
-def _check_v2(
-    request: Request,
-    kind: type[HmacV1Auth],
-    access_key: str,
-    signature: str,
-    secret_of: SecretOf,
-    token: str | None,
-    expires: str | None = None,
-) -> None:
-    secret = _secret(secret_of, access_key, token)
+def _check_v2(claim: Claim, request: Request, named: Mapping[str, str], secret_of: SecretOf) -> None:
+    presigned = claim.place == "query"
     headers = HTTPHeaders()
     for name, value in request.headers.items():
         headers[name] = value
-    if token and expires:  # botocore signs it as the header that it is elsewhere
-        headers["x-amz-security-token"] = token
-    date = expires
-    if date is None:
+    if presigned:
+        date = named["Expires"]
+        token = named.get("x-amz-security-token")
+        if token:  # botocore signs it as the header that it is elsewhere
+            headers["x-amz-security-token"] = token
+    else:
         date = "" if "X-Amz-Date" in headers else request.headers.get("Date", "")
-        if abs(datetime.now(UTC) - _date_of(request)) > _SKEW:
-            raise Refused("late", date)
-    signer = kind(Credentials(access_key, secret.key))
+        token = request.headers.get("X-Amz-Security-Token")
+    secret = _secret(secret_of, claim.access_key, token)
+    signer = (HmacV1QueryAuth if presigned else HmacV1Auth)(Credentials(claim.access_key, secret.key))
     signer._get_date = lambda: date  # which it takes for now
-    host = request.headers.get("Host", "").partition(":")[0]
     raw = urlsplit(_raw(request))
-    bucket = re.fullmatch(r"(.+?)\.(?:s3\.)?localhost", host)
+    bucket = re.fullmatch(r"(.+?)\.(?:s3\.)?localhost", request.headers.get("Host", "").partition(":")[0])
     path = f"/{bucket[1]}{raw.path}" if bucket else raw.path
     if re.fullmatch("/[^/]+", path):  # a bucket's own, which is signed as its root
         path += "/"
-    right = signer.get_signature(request.method, raw, headers, expires=expires, auth_path=path)
-    if not hmac.compare_digest(right.encode(), signature.encode()):
-        raise Refused("mismatch")
+    expires = date if presigned else None
+    _must_be(signer.get_signature(request.method, raw, headers, expires=expires, auth_path=path), claim.signature)
+    if presigned:
+        if not date.isdigit() or int(date) < datetime.now(UTC).timestamp():
+            raise AwsError("AccessDenied", "Request has expired")
+    elif abs(datetime.now(UTC) - _date_of(request)) > _SKEW:
+        raise Refused("late", date)
 
 
 def _secret(secret_of: SecretOf, access_key: str, token: str | None) -> Secret:
@@ -306,11 +253,13 @@ def _secret(secret_of: SecretOf, access_key: str, token: str | None) -> Secret:
 
 
 def _date_of(request: Request) -> datetime:
+    """As version 4 writes it, or as HTTP does."""
+    date = request.headers.get("X-Amz-Date") or request.headers.get("Date", "")
+    with contextlib.suppress(ValueError):
+        return datetime.strptime(date, _ISO).replace(tzinfo=UTC)
     try:
-        if date := request.headers.get("X-Amz-Date", ""):
-            return datetime.strptime(date, "%Y%m%dT%H%M%S%z") if "," not in date else parsedate_to_datetime(date)
-        return parsedate_to_datetime(request.headers["Date"]).astimezone(UTC)
-    except (KeyError, ValueError, TypeError) as error:
+        return parsedate_to_datetime(date).astimezone(UTC)
+    except (ValueError, TypeError) as error:
         raise Refused(
             "incomplete", "Authorization header requires existence of either a 'X-Amz-Date' or a 'Date' header."
         ) from error
@@ -318,11 +267,6 @@ def _date_of(request: Request) -> datetime:
 
 def _raw(request: Request) -> str:
     return str(request.environ.get("RAW_URI") or quote(request.path))
-
-
-def _query(request: Request) -> list[tuple[str, str]]:
-    pairs = [pair.partition("=")[::2] for pair in request.environ.get("QUERY_STRING", "").split("&") if pair]
-    return [(unquote(name.replace("+", " ")), unquote(value.replace("+", " "))) for name, value in pairs]
 
 
 def _canonical(query: list[tuple[str, str]]) -> str:
@@ -363,7 +307,7 @@ def _check_policy(policy: str, fields: Mapping[str, str], request: Request) -> N
     if expires < datetime.now(UTC):
         raise AwsError("AccessDenied", "Invalid according to Policy: Policy expired.")
     files = list(request.files.values())
-    given = {"bucket": _bucket(request), **fields}
+    given = {"bucket": bucket_of(request), **fields}
     for operator, name, value in conditions:
         if operator == "content-length-range":
             size = len(files[0].read()) if files else len(fields.get("file", ""))
@@ -395,7 +339,7 @@ def _condition(condition: Any) -> tuple[str, str, str]:
     return operator.lower(), name[1:].lower(), str(value)
 
 
-def _bucket(request: Request) -> str:
+def bucket_of(request: Request) -> str:
     in_path = request.path.strip("/").partition("/")[0]
     return str(in_path or request.headers.get("Host", "").partition(".")[0])
 

@@ -51,6 +51,7 @@ _tables = functools.cache(get_backend)  # moto looks through its own folder ever
 SIGNING_NAMES = {"elasticloadbalancing": "elbv2", "monitoring": "cloudwatch", "tagging": "resourcegroupstaggingapi"}
 
 
+_READ = "emulator.request"  # where an environment keeps it
 Routed = tuple[str, Answer]  # an operation, and the parameters in the path of its call
 
 
@@ -70,17 +71,24 @@ class _ServerRequest(Request):  # type: ignore[misc]  # werkzeug's, through moto
 
 
 def read(environ: WSGIEnvironment) -> Request:
-    """The request with its body in memory, so that it can be parsed here and still be handed on."""
-    length = environ.get("CONTENT_LENGTH")
-    stream = environ["wsgi.input"]
-    body = stream.read(int(length)) if length else (stream.read() if environ.get("wsgi.input_terminated") else b"")
-    if length and len(body) < int(length):
-        raise ConnectionError("the client went away before the body of its request was complete")
-    environ["CONTENT_LENGTH"] = str(len(body))
-    environ["wsgi.input"] = io.BytesIO(body)
-    request = _ServerRequest(environ)
+    """The request with its body in memory, so that it can be parsed here and still be handed on; read once."""
+    if _READ not in environ:
+        length = environ.get("CONTENT_LENGTH")
+        stream = environ["wsgi.input"]
+        body = stream.read(int(length)) if length else (stream.read() if environ.get("wsgi.input_terminated") else b"")
+        if length and len(body) < int(length):
+            raise ConnectionError("the client went away before the body of its request was complete")
+        environ[_READ] = instead(environ, body)
+    found: Request = environ[_READ]
+    return found
+
+
+def instead(environ: WSGIEnvironment, body: bytes, **changes: str) -> Request:
+    """The request of an environment, with this body and these variables. Neither keeps the other alive in a circle."""
+    own = {**environ, **changes, "CONTENT_LENGTH": str(len(body)), "wsgi.input": io.BytesIO(body)}
+    own.pop(_READ, None)
+    request = _ServerRequest(own, populate_request=False)
     request.get_data(cache=True, parse_form_data=False)
-    environ["wsgi.input"] = io.BytesIO(body)
     return request
 
 

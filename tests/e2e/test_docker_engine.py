@@ -14,7 +14,7 @@ import pytest
 
 from emulator.data.tasks.docker import engine
 from emulator.emulator import Emulator
-from emulator.state.store import Config
+from emulator.state.config import Config
 from tests.emulator.data.test_tasks_runtimes import BUSYBOX, make_image
 from tests.emulator.ecs.conftest import World
 from tests.engines import Engine, own_engine

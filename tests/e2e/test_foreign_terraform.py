@@ -16,6 +16,7 @@ import pytest
 
 from emulator import daemon
 from emulator.state.clients import Credentials
+from emulator.state.config import Config
 from orchestrator.tools import terraform_program
 from tests.e2e.machine import PROJECT
 from tests.ports import free_ports
@@ -31,7 +32,7 @@ class Root:
         shutil.copytree(Path(__file__).parent / name, self.folder)
         shutil.copy(LOCK, self.folder)
         port, self.http_port = free_ports(2)
-        self.options = daemon.Options((folder / "emulator").resolve(), port, "process")
+        self.options = daemon.Options((folder / "emulator").resolve(), Config(port, "process"))
         self.url = f"http://localhost:{port}"
         config = folder / "terraform.rc"
         (folder / "cache").mkdir()

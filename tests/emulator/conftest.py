@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from emulator.emulator import Emulator
-from emulator.state.store import Config
+from emulator.state.config import Config
 from tests import ports
 from tests.emulator.signing import SESSION
 

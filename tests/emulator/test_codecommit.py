@@ -8,22 +8,17 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
 from botocore.exceptions import ClientError
 
 from emulator.data.repositories.signature import sign
 from emulator.emulator import Emulator
+from tests.emulator.signing import client
 
 
 @pytest.fixture
 def codecommit(emulator: Emulator) -> Any:
     return client(emulator, "codecommit")
-
-
-def client(emulator: Emulator, service: str, region: str = "us-east-1", **credentials: str) -> Any:
-    keys = credentials or {"aws_access_key_id": "test", "aws_secret_access_key": "test"}
-    return boto3.Session(region_name=region, **keys).client(service, endpoint_url=emulator.url)
 
 
 @pytest.fixture
@@ -212,7 +207,7 @@ def test_what_is_wrong_is_refused_by_its_name_on_aws(codecommit: Any, app: Any) 
 
 
 def test_a_repository_belongs_to_its_region(emulator: Emulator, app: Any) -> None:
-    elsewhere = client(emulator, "codecommit", "eu-west-1")
+    elsewhere = client(emulator, "codecommit", region="eu-west-1")
     assert elsewhere.list_repositories()["repositories"] == []
     refused("RepositoryDoesNotExistException", elsewhere.get_repository, repositoryName="app")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import http.client
 import json
 import os
 import shutil
@@ -16,11 +15,10 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode, urlsplit
 
 import pytest
-from botocore.config import Config as BotoConfig
 
 from emulator.emulator import Emulator
-from emulator.state.store import Config
-from tests.emulator.signing import SESSION, signed
+from emulator.state.config import Config
+from tests.emulator.signing import asked, client
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -31,33 +29,10 @@ FORM = "application/x-www-form-urlencoded"
 IDENTITY = "Action=GetCallerIdentity&Version=2011-06-15"
 
 
-def client(emulator: Emulator, service: str) -> Any:
-    version = "s3v4" if service == "s3" else None
-    config = BotoConfig(retries={"total_max_attempts": 1}, s3={"addressing_style": "path"}, signature_version=version)
-    return SESSION.client(service, endpoint_url=emulator.url, config=config)
-
-
-def asked(
-    emulator: Emulator, method: str = "GET", path: str = "/", body: str = "", service: str = "", **headers: str
-) -> tuple[int, str, http.client.HTTPMessage]:
-    """Sends just these headers (with `_` for `-`), signed for `service`."""
-    connection = http.client.HTTPConnection("127.0.0.1", emulator.store.config.port, timeout=30)
-    sent = {name.replace("_", "-"): value for name, value in headers.items()}
-    if service:
-        host = sent.setdefault("Host", f"127.0.0.1:{emulator.store.config.port}")
-        sent = signed(method, f"http://{host or 'nobody'}{path}", body.encode(), service, sent)
-    connection.putrequest(method, path, skip_host="Host" in sent, skip_accept_encoding=True)
-    for name, value in {**sent, **({"Content-Length": str(len(body))} if body else {})}.items():
-        connection.putheader(name, value)
-    connection.endheaders(body.encode() or None)
-    answer = connection.getresponse()
-    return answer.status, answer.read().decode("utf-8", "replace"), answer.headers
-
-
 @pytest.fixture
 def kept(emulator: Emulator) -> Any:
     """A bucket with an object, which no stranger may read, change or delete."""
-    s3 = client(emulator, "s3")
+    s3 = client(emulator, "s3", version="s3v4")
     s3.create_bucket(Bucket="states")
     s3.put_object(Bucket="states", Key="state", Body=b"kept")
     return s3
@@ -76,7 +51,7 @@ PATHS = ("/", "/states/state", "/states?list-type=2", "/v2/", "/v1/repos/x/info/
 @pytest.mark.parametrize("path", PATHS)
 @pytest.mark.parametrize("host", ["evil.test", "evil.test:4566", "localhost.evil.test", "127.0.0.1.evil.test", "x", ""])
 def test_a_name_that_was_made_to_point_here_gets_nothing(emulator: Emulator, kept: Any, path: str, host: str) -> None:
-    status, body, _ = asked(emulator, path=path, service="s3", Host=host)
+    status, body, _, *_ = asked(emulator, path=path, service="s3", Host=host)
     assert status in (400, 403) and "kept" not in body and "emulator.log" not in body
 
 
@@ -98,7 +73,7 @@ def test_a_page_of_somebody_else_gets_nothing(
 ) -> None:
     for method in ("GET", "POST", "PUT", "DELETE"):
         for service in ("", "s3"):
-            status, body, answered = asked(emulator, method, path, service=service, **headers)
+            status, body, answered, *_ = asked(emulator, method, path, service=service, **headers)
             assert status == 403 and "kept" not in body
             assert not [name for name in answered if name.lower().startswith("access-control")]
     assert is_kept(kept)
@@ -107,7 +82,7 @@ def test_a_page_of_somebody_else_gets_nothing(
 def test_a_preflight_gets_nothing(emulator: Emulator, kept: Any) -> None:
     for path in PATHS:
         for origin in ("https://evil.test", emulator.url):
-            status, _, answered = asked(
+            status, _, answered, *_ = asked(
                 emulator, "OPTIONS", path, Origin=origin, Access_Control_Request_Method="PUT",
                 Access_Control_Request_Headers="authorization",
             )  # fmt: skip
@@ -138,19 +113,23 @@ def test_a_preflight_gets_nothing(emulator: Emulator, kept: Any) -> None:
 def test_what_is_not_signed_is_refused(
     emulator: Emulator, kept: Any, method: str, path: str, kind: str, body: str
 ) -> None:
-    status, text, _ = asked(emulator, method, path, body, **({"Content_Type": kind} if kind else {}))
+    status, text, _, *_ = asked(emulator, method, path, body, **({"Content_Type": kind} if kind else {}))
     assert status == 403 and "kept" not in text
     assert is_kept(kept)
 
 
 def test_the_refusal_is_in_the_words_of_the_service(emulator: Emulator, kept: Any) -> None:
-    _, xml, _ = asked(emulator, "POST", "/", IDENTITY, Content_Type=FORM)
+    _, xml, _, *_ = asked(emulator, "POST", "/", IDENTITY, Content_Type=FORM)
     assert "<Code>MissingAuthenticationToken</Code>" in xml
-    status, body, _ = asked(emulator, "POST", "/", "{}", X_Amz_Target="AmazonEC2ContainerServiceV20141113.ListClusters")
+    status, body, _, *_ = asked(
+        emulator, "POST", "/", "{}", X_Amz_Target="AmazonEC2ContainerServiceV20141113.ListClusters"
+    )
     assert (status, json.loads(body)["__type"]) == (400, "MissingAuthenticationTokenException")
-    _, s3, _ = asked(emulator, "GET", "/states")
+    _, s3, _, *_ = asked(emulator, "GET", "/states")
     assert "<Code>AccessDenied</Code>" in s3
-    _, malformed, _ = asked(emulator, "POST", "/", IDENTITY, Content_Type=FORM, Authorization="AWS4-HMAC-SHA256 hello")
+    _, malformed, _, *_ = asked(
+        emulator, "POST", "/", IDENTITY, Content_Type=FORM, Authorization="AWS4-HMAC-SHA256 hello"
+    )
     assert "<Code>IncompleteSignature" in malformed
 
 
@@ -170,7 +149,7 @@ def test_what_aws_serves_unsigned_is_served(emulator: Emulator, kept: Any) -> No
     ]
     fields = {"Action": "AssumeRoleWithWebIdentity", "Version": "2011-06-15", "RoleArn": role, "RoleSessionName": "me",
               "WebIdentityToken": "token"}  # fmt: skip
-    status, body, _ = asked(emulator, "POST", "/", urlencode(fields), Content_Type=FORM)
+    status, body, _, *_ = asked(emulator, "POST", "/", urlencode(fields), Content_Type=FORM)
     assert status == 200 and "<AccessKeyId>" in body
     kept.put_object(Bucket="states", Key="public", Body=b"for all", ACL="public-read")
     assert asked(emulator, path="/states/public")[:2] == (200, "for all")
@@ -190,7 +169,7 @@ def test_a_presigned_url_is_served_but_not_from_a_page(emulator: Emulator, kept:
 def test_its_own_names_are_answered(emulator: Emulator, host: str) -> None:
     named = f"{host}:{emulator.store.config.port}"
     assert asked(emulator, path="/_emulator/health", Host=named)[0] == 200
-    status, body, _ = asked(emulator, "POST", "/", IDENTITY, service="sts", Content_Type=FORM, Host=named)
+    status, body, _, *_ = asked(emulator, "POST", "/", IDENTITY, service="sts", Content_Type=FORM, Host=named)
     assert status == 200 and "<Account>" in body
 
 
@@ -215,17 +194,17 @@ def test_a_name_and_a_page_may_be_let_in(open_to: Emulator) -> None:
     assert asked(open_to, path="/_emulator/health", Host="aws.test:4566")[0] == 200
     assert asked(open_to, path="/_emulator/health", Host="bws.test:4566")[0] == 403
     ours = {"Origin": "http://localhost:3000", "Sec_Fetch_Site": "same-site"}
-    status, _, answered = asked(
+    status, _, answered, *_ = asked(
         open_to, "OPTIONS", "/", **ours, Access_Control_Request_Method="POST",
         Access_Control_Request_Headers="authorization,x-amz-target",
     )  # fmt: skip
     assert (status, answered["Access-Control-Allow-Origin"]) == (200, "http://localhost:3000")
     assert answered["Access-Control-Allow-Headers"] == "authorization,x-amz-target"
-    status, body, answered = asked(open_to, "POST", "/", IDENTITY, service="sts", Content_Type=FORM, **ours)
+    status, body, answered, *_ = asked(open_to, "POST", "/", IDENTITY, service="sts", Content_Type=FORM, **ours)
     assert (status, answered["Access-Control-Allow-Origin"]) == (200, "http://localhost:3000") and "<Account>" in body
     assert asked(open_to, "POST", "/", IDENTITY, Content_Type=FORM, **ours)[0] == 403, "it has to sign all the same"
     theirs = {"Origin": "http://localhost:3001", "Sec_Fetch_Site": "same-site"}
-    status, body, _ = asked(open_to, "POST", "/", IDENTITY, service="sts", Content_Type=FORM, **theirs)
+    status, body, _, *_ = asked(open_to, "POST", "/", IDENTITY, service="sts", Content_Type=FORM, **theirs)
     assert status == 403 and "--allow-origin" in body
 
 
@@ -235,7 +214,7 @@ def test_a_buckets_rules_let_a_page_in_to_the_bucket_and_to_nothing_else(emulato
     rule = {"AllowedOrigins": ["https://*.shop.test"], "AllowedMethods": ["GET", "PUT"], "AllowedHeaders": ["*"]}
     kept.put_bucket_cors(Bucket="site", CORSConfiguration={"CORSRules": [rule]})
     page = {"Origin": "https://www.shop.test", "Sec_Fetch_Site": "cross-site"}
-    status, body, answered = asked(emulator, path="/site/logo", service="s3", **page)
+    status, body, answered, *_ = asked(emulator, path="/site/logo", service="s3", **page)
     assert (status, body, answered["Access-Control-Allow-Origin"]) == (200, "a logo", page["Origin"])
     assert asked(emulator, "OPTIONS", "/site/logo", **page, Access_Control_Request_Method="PUT")[0] == 200
     assert asked(emulator, path="/states/state", service="s3", **page)[0] == 403

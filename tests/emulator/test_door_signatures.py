@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import http.client
 import itertools
 import json
 import urllib.request
@@ -13,15 +12,14 @@ from urllib.parse import urlsplit
 import pytest
 from botocore.auth import HmacV1Auth
 from botocore.compat import HTTPHeaders
-from botocore.config import Config as BotoConfig
 from botocore.exceptions import ClientError
 
-from emulator import signatures
+from emulator import claims, signatures
 from emulator.control import sessions
 from emulator.emulator import Emulator
 from emulator.state.call import AwsError
 from emulator.state.sigv4 import Secret
-from tests.emulator.signing import SESSION, TEST, signed
+from tests.emulator.signing import TEST, Answered, asked, client, signed
 
 ROLE = json.dumps({"Version": "2012-10-17", "Statement": [
     {"Effect": "Allow", "Principal": {"AWS": "arn:aws:iam::123456789012:root"}, "Action": "sts:AssumeRole"},
@@ -39,15 +37,9 @@ CALLS: dict[str, tuple[str, dict[str, Any]]] = {
 }
 
 
-def client(emulator: Emulator, service: str, key: str = "test", secret: str = "test", **more: Any) -> Any:
-    version, token = more.pop("version", None), more.pop("token", None)
-    config = BotoConfig(
-        retries={"total_max_attempts": 1}, s3={"addressing_style": "path"}, signature_version=version, **more
-    )
-    return SESSION.client(
-        service, endpoint_url=emulator.url, config=config, aws_access_key_id=key, aws_secret_access_key=secret,
-        aws_session_token=token,
-    )  # fmt: skip
+def fetched(emulator: Emulator, url: str, body: bytes = b"", method: str = "GET", **headers: str) -> Answered:
+    parts = urlsplit(url)
+    return asked(emulator, method, f"{parts.path}?{parts.query}", body, Host=parts.netloc, **headers)
 
 
 def refusal(client: Any, service: str) -> tuple[str, int]:
@@ -113,10 +105,7 @@ def test_an_old_call_and_one_that_was_changed_on_its_way_are_refused(emulator: E
     right = signed("POST", f"http://{host}/", b"{}", "ecs", target)
 
     def sent(headers: dict[str, str], body: bytes = b"{}", path: str = "/", method: str = "POST") -> tuple[int, str]:
-        connection = http.client.HTTPConnection("127.0.0.1", emulator.store.config.port, timeout=60)
-        connection.request(method, path, body, headers)
-        answer = connection.getresponse()
-        return answer.status, answer.read().decode()
+        return asked(emulator, method, path, body, **headers)[:2]
 
     assert sent(right)[0] == 200
     assert "InvalidSignatureException" in sent(right, b'{"maxResults": 1}')[1]
@@ -160,7 +149,7 @@ def test_every_key_of_an_object_can_be_signed_in_every_way(emulator: Emulator, k
     with urllib.request.urlopen(url) as answer:
         assert (answer.read(), answer.headers["Content-Type"]) == (b"kept", "a/b; c")
     for changed in (url.replace("/objects/", "/objects2/"), url.replace("a%2Fb%3B", "b%2Fb%3B"), f"{url[:-3]}abc"):
-        assert fetched(changed) == 403
+        assert fetched(emulator, changed).status == 403
 
 
 def test_a_signature_of_version_2_is_read_as_one_whatever_its_letters(emulator: Emulator) -> None:
@@ -171,17 +160,8 @@ def test_a_signature_of_version_2_is_read_as_one_whatever_its_letters(emulator: 
         right = HmacV1Auth(TEST).get_signature("PUT", urlsplit(path), headers)
         if right.count("/") == 4:
             break
-    connection = http.client.HTTPConnection("127.0.0.1", emulator.store.config.port, timeout=60)
-    sent = {"Date": headers["Date"], "Authorization": f"AWS test:{right}", "Host": urlsplit(emulator.url).netloc}
-    connection.request("PUT", path, b"", sent)
-    assert connection.getresponse().status == 200
-
-
-def fetched(url: str, body: bytes | None = None, method: str = "GET") -> int:
-    parts = urlsplit(url)
-    connection = http.client.HTTPConnection("127.0.0.1", parts.port, timeout=60)  # *.localhost not everybody resolves
-    connection.request(method, f"{parts.path}?{parts.query}", body, {"Host": parts.netloc})
-    return connection.getresponse().status
+    answered = asked(emulator, "PUT", path, Date=headers["Date"], Authorization=f"AWS test:{right}")
+    assert answered.status == 200
 
 
 @pytest.mark.parametrize("version", ["s3v4", "s3"])
@@ -189,26 +169,63 @@ def fetched(url: str, body: bytes | None = None, method: str = "GET") -> int:
 def test_a_presigned_url_is_for_one_thing_and_a_while(emulator: Emulator, version: str, style: str) -> None:
     s3 = client(emulator, "s3", version=version)
     s3.create_bucket(Bucket="objects")
-    config = BotoConfig(s3={"addressing_style": style}, signature_version=version)
-    named = SESSION.client("s3", endpoint_url=emulator.url, config=config)
+    named = client(emulator, "s3", version=version, style=style)
     put = named.generate_presigned_url("put_object", {"Bucket": "objects", "Key": "x"}, ExpiresIn=60)
-    assert fetched(put, b"kept", "PUT") == 200
-    assert fetched(put, None, "DELETE") == 403
+    assert fetched(emulator, put, b"kept", "PUT").status == 200
+    assert fetched(emulator, put, method="DELETE").status == 403
     get = named.generate_presigned_url("get_object", {"Bucket": "objects", "Key": "x"}, ExpiresIn=60)
-    assert fetched(get) == 200
+    assert fetched(emulator, get).status == 200
     parts = urlsplit(get)
-    assert fetched(f"{parts.scheme}://{parts.netloc}{parts.path.removesuffix('x')}y?{parts.query}") == 403
+    assert (
+        fetched(emulator, f"{parts.scheme}://{parts.netloc}{parts.path.removesuffix('x')}y?{parts.query}").status == 403
+    )
     over = named.generate_presigned_url("get_object", {"Bucket": "objects", "Key": "x"}, ExpiresIn=-1)
-    assert fetched(over) in (400, 403)
+    assert fetched(emulator, over).status in (400, 403)
     strange = client(emulator, "s3", secret="guessed", version=version)
-    assert fetched(strange.generate_presigned_url("get_object", {"Bucket": "objects", "Key": "x"})) == 403
+    assert (
+        fetched(emulator, strange.generate_presigned_url("get_object", {"Bucket": "objects", "Key": "x"})).status == 403
+    )
 
 
 def test_a_presigned_url_of_another_service_too(emulator: Emulator) -> None:
     """As `aws eks get-token` makes one."""
     url = client(emulator, "sts").generate_presigned_url("get_caller_identity", ExpiresIn=60, HttpMethod="GET")
-    assert fetched(url) == 200
-    assert fetched(url.replace("GetCallerIdentity", "GetSessionToken")) == 403
+    assert fetched(emulator, url).status == 200
+    assert fetched(emulator, url.replace("GetCallerIdentity", "GetSessionToken")).status == 403
+
+
+def test_a_presigned_url_reaches_what_is_ours_as_the_region_and_the_key_that_it_names(emulator: Emulator) -> None:
+    elsewhere = client(emulator, "elbv2", region="eu-west-1")
+    vpc = client(emulator, "ec2", region="eu-west-1").create_vpc(CidrBlock="10.0.0.0/16")["Vpc"]["VpcId"]
+    elsewhere.create_target_group(Name="blue", Protocol="HTTP", Port=80, VpcId=vpc, TargetType="ip")
+    for region, status, words in (("eu-west-1", 200, ":eu-west-1:"), ("us-east-1", 400, "TargetGroupNotFound")):
+        there = client(emulator, "elbv2", region=region)
+        url = there.generate_presigned_url("describe_target_groups", {"Names": ["blue"]}, HttpMethod="GET")
+        answered = fetched(emulator, url)
+        assert answered.status == status and words in answered.text
+    assert fetched(emulator, url.replace("blue", "blau")).status == 403
+    assert "AuthFailure" in fetched(emulator, url.replace("elasticloadbalancing", "ec2")).text
+
+
+def test_s3_wants_each_of_its_headers_signed_and_one_signature_alone(emulator: Emulator) -> None:
+    """https://github.com/soto-project/soto/issues/374, https://github.com/catalyst/moodle-tool_objectfs/issues/303"""
+    s3 = client(emulator, "s3", version="s3v4")
+    s3.create_bucket(Bucket="objects")
+    put = s3.generate_presigned_url("put_object", {"Bucket": "objects", "Key": "x"})
+    answered = fetched(emulator, put, b"kept", "PUT", X_Amz_Acl="public-read")
+    assert answered.status == 403 and "There were headers present in the request which were not signed" in answered.text
+    for more in ({"X_Amz_Content_Sha256": "UNSIGNED-PAYLOAD"}, {"X_Amzn_Trace_Id": "Root=1"}, {"User_Agent": "me"}):
+        assert fetched(emulator, put, b"kept", "PUT", **more).status == 200
+    host = {"Host": urlsplit(emulator.url).netloc}
+    right = signed("GET", f"{emulator.url}/objects/x", b"", "s3", host)
+    assert asked(emulator, path="/objects/x", **right).status == 200
+    assert asked(emulator, path="/objects/x", X_Amz_Request_Payer="requester", **right).status == 403
+    get = s3.generate_presigned_url("get_object", {"Bucket": "objects", "Key": "x"})
+    twice = fetched(emulator, get, Authorization=right["Authorization"])
+    assert twice.status == 400 and "<Code>InvalidArgument" in twice.text and "Only one auth mechanism" in twice.text
+    for name in ("X-Amz-Credential", "X-Amz-SignedHeaders", "X-Amz-Signature", "X-Amz-Date", "X-Amz-Algorithm"):
+        value = next(part.partition("=")[2] for part in urlsplit(get).query.split("&") if part.startswith(name))
+        assert "AuthorizationQueryParametersError" in fetched(emulator, f"{get}&{name}={value}").text
 
 
 class TestForm:
@@ -220,13 +237,8 @@ class TestForm:
             for name, value in fields.items()
         ]
         file = b'--edge\r\nContent-Disposition: form-data; name="file"; filename="a.png"\r\n\r\n'
-        connection = http.client.HTTPConnection("127.0.0.1", emulator.store.config.port, timeout=60)
-        connection.request(
-            "POST", "/objects", b"".join([*parts, file, content, b"\r\n--edge--\r\n"]),
-            {"Content-Type": "multipart/form-data; boundary=edge", "Host": urlsplit(emulator.url).netloc},
-        )  # fmt: skip
-        answer = connection.getresponse()
-        return answer.status, answer.read().decode()
+        body = b"".join([*parts, file, content, b"\r\n--edge--\r\n"])
+        return asked(emulator, "POST", "/objects", body, Content_Type="multipart/form-data; boundary=edge")[:2]
 
     @pytest.mark.parametrize("version", ["s3v4", "s3"])
     def test_what_its_policy_foresees_is_taken_and_nothing_else(self, emulator: Emulator, version: str) -> None:
@@ -293,5 +305,5 @@ class TestChunks:
         ],
     )
     def test_what_was_changed_or_cut_is_not(self, changed: bytes) -> None:
-        with pytest.raises((signatures.Refused, AwsError)):
+        with pytest.raises((claims.Refused, AwsError)):
             self.check(changed)

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import http.client
 import os
 import shutil
 import stat
@@ -18,16 +17,15 @@ from typing import Any
 
 import boto3
 import pytest
-from botocore.config import Config as BotoConfig
 from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
 
 from emulator.control.table import MOUNTS
 from emulator.data.tasks.docker_network import containers_of
 from emulator.emulator import Emulator
-from emulator.state.store import Config
+from emulator.state.config import Config
 from tests.emulator.conftest import EmulatorProcess
-from tests.emulator.signing import signed
+from tests.emulator.signing import asked, client, signed
 
 PAGE = (Path(__file__).parents[2] / "docs/emulator.md").read_text()
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
@@ -49,6 +47,7 @@ class Attack:
     service: str = ""  # signs for it
     secret: str = "test"
     key: str = "test"
+    forged: Callable[[str], str] = str
 
 
 def attack(words: str, answer: str, *request: Any, headers: dict[str, str] | None = None, **more: Any) -> Attack:
@@ -74,7 +73,9 @@ ATTACKS = [
            headers={"Content-Type": "multipart/form-data; boundary=x"}),
     attack("a call that is not signed", "403 MissingAuthenticationToken", "POST", "/", IDENTITY, headers=FORM),
     attack("a call whose signature is a zero", "400 InvalidSignatureException",
-           "POST", "/", b"{}", headers={**ECS, "Authorization": "forged"}, service="ecs"),
+           "POST", "/", b"{}", headers=ECS, service="ecs", forged=lambda header: header.rpartition("=")[0] + "=0"),
+    attack("a call that names two who made it", "400 IncompleteSignature",
+           "POST", "/", IDENTITY, headers=FORM, service="sts", forged=lambda header: f"{header}, {header[17:]}"),
     attack("a call that is signed with a guessed secret", "403 SignatureDoesNotMatch",
            "POST", "/", IDENTITY, headers=FORM, service="sts", secret="guessed"),
     attack("a call with an access key of nobody", "403 InvalidClientTokenId",
@@ -105,18 +106,14 @@ def test_the_doors_table_is_in_the_documentation(attack: Attack) -> None:
 
 
 def sent(emulator: Emulator, attack: Attack) -> tuple[int, str]:
-    headers = {"Host": f"localhost:{emulator.store.config.port}", **dict(attack.headers)}
+    port = emulator.store.config.port
+    headers = {"Host": f"localhost:{port}", **dict(attack.headers)}
     if attack.service:
-        forged = headers.pop("Authorization", "")
-        url = f"http://{headers['Host']}{attack.path}"
         credentials = Credentials(attack.key, attack.secret)
+        url = f"http://{headers['Host']}{attack.path}"
         headers = signed(attack.method, url, attack.body, attack.service, headers, credentials)
-        if forged:
-            headers["Authorization"] = headers["Authorization"].rpartition("=")[0] + "=0"
-    connection = http.client.HTTPConnection("127.0.0.1", emulator.store.config.port, timeout=60)
-    connection.request(attack.method, attack.path, attack.body or None, headers)
-    answer = connection.getresponse()
-    return answer.status, answer.read().decode("utf-8", "replace")
+        headers["Authorization"] = attack.forged(headers["Authorization"])
+    return asked(emulator, attack.method, attack.path, attack.body, **headers)[:2]
 
 
 # --- other users of the machine
@@ -163,8 +160,8 @@ def test_the_doors_folder_is_its_owners(emulator_process: EmulatorProcess) -> No
     emulator_process.run("stop")
     emulator_process.run("start")
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
-    for name in ("emulator.log", "tls.pem"):
-        assert (folder / name).exists()
+    for name in ("emulator.log", "emulator.json", "tls.pem"):
+        assert stat.S_IMODE((folder / name).stat().st_mode) == 0o600, name
 
 
 def test_dockers_relay_lets_in_the_addresses_of_its_network_alone() -> None:
@@ -183,27 +180,19 @@ def keyed(tmp_path: Path) -> Iterator[Emulator]:
     emulator.close()
 
 
-def client(emulator: Emulator, service: str, secret: str) -> Any:
-    config = BotoConfig(retries={"total_max_attempts": 1}, s3={"addressing_style": "path"})
-    session: Any = boto3.Session("test", secret, region_name="us-east-1")
-    return session.client(service, endpoint_url=emulator.url, config=config)
-
-
 def test_with_a_key_the_door_lets_in_who_has_it(keyed: Emulator) -> None:
     key = keyed.store.config.key
-    assert client(keyed, "sts", key).get_caller_identity()["Account"] == "123456789012"
+    assert client(keyed, "sts", secret=key).get_caller_identity()["Account"] == "123456789012"
     with pytest.raises(ClientError, match="SignatureDoesNotMatch"):
-        client(keyed, "sts", "test").get_caller_identity()
+        client(keyed, "sts").get_caller_identity()
 
-    def asked(path: str, **headers: str) -> int:
-        connection = http.client.HTTPConnection("127.0.0.1", keyed.store.config.port, timeout=60)
-        connection.request("GET", path, headers=headers)
-        return connection.getresponse().status
+    def status(path: str, **headers: str) -> int:
+        return asked(keyed, path=path, **headers).status
 
-    assert asked("/_emulator/health") == 200
+    assert status("/_emulator/health") == 200
     for path in ("/_emulator/connections", "/github.com/a/b/info/refs?service=git-receive-pack"):
-        assert asked(path) == asked(path, Authorization="Bearer no") == asked(path, Authorization="Basic é") == 401
-        assert asked(path, Authorization=f"Bearer {key}") != 401
+        assert status(path) == status(path, Authorization="Bearer no") == status(path, Authorization="Basic é") == 401
+        assert status(path, Authorization=f"Bearer {key}") != 401
 
 
 def test_a_key_is_in_no_command_line_and_no_childs_environment(tmp_path: Path, free_port: int) -> None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import http.client
 import json
 import random
 from dataclasses import dataclass, field
+from email.message import Message
 from typing import Any
 from xml.etree import ElementTree
 
@@ -18,7 +18,7 @@ from botocore.model import ListShape, MapShape, Shape, StructureShape
 
 from emulator.control.table import SERVICES
 from emulator.emulator import Emulator
-from tests.emulator.signing import signed
+from tests.emulator.signing import asked, client
 
 JSON = "application/x-amz-json-1.1"
 FORM = "application/x-www-form-urlencoded"
@@ -233,33 +233,23 @@ class TestCbor:
 
 
 def test_boto3_reads_the_error_of_a_form(emulator: Emulator) -> None:
-    client = boto3.client("elbv2", endpoint_url=emulator.url, region_name="us-east-1", aws_access_key_id="test",
-                          aws_secret_access_key="test")  # fmt: skip
-    client.meta.events.register(
+    elbv2 = client(emulator, "elbv2")
+    elbv2.meta.events.register(
         "before-call.elastic-load-balancing-v2", lambda params, **_: params["body"].update(Action="MakeTea")
     )
     with pytest.raises(ClientError) as refused:
-        client.describe_load_balancers()
+        elbv2.describe_load_balancers()
     assert refused.value.response["Error"]["Code"] == "InvalidAction"
 
 
-def send(emulator: Emulator, sent: Sent) -> tuple[int, dict[str, str], bytes]:
-    headers = {"Host": f"127.0.0.1:{emulator.store.config.port}", **sent.headers}
-    if sent.kind:
-        headers["Content-Type"] = sent.kind
-    if sent.target:
-        headers["X-Amz-Target"] = sent.target
-    url = f"http://{headers['Host']}{sent.path}"
-    headers = signed(sent.method, url, sent.body, sent.service, headers)
-    connection = http.client.HTTPConnection("127.0.0.1", emulator.store.config.port, timeout=30)
-    connection.request(sent.method, sent.path, sent.body or None, headers)
-    answer = connection.getresponse()
-    body = answer.read()
-    connection.close()
-    return answer.status, {name.lower(): value for name, value in answer.getheaders()}, body
+def send(emulator: Emulator, sent: Sent) -> tuple[int, Message, bytes]:
+    said = {"Content-Type": sent.kind, "X-Amz-Target": sent.target}
+    headers = {**sent.headers, **{name: value for name, value in said.items() if value}}
+    status, _, answered, body = asked(emulator, sent.method, sent.path, sent.body, sent.service, **headers)
+    return status, answered, body
 
 
-def code_of(headers: dict[str, str], body: bytes) -> str:
+def code_of(headers: Message, body: bytes) -> str:
     """The code as an SDK would find it; fails on what no SDK could read."""
     if "xml" in headers["content-type"]:
         return str(next(each.text for each in ElementTree.fromstring(body).iter() if each.tag.endswith("Code")))

@@ -3,14 +3,17 @@ from __future__ import annotations
 import json
 import logging
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
+from botocore.credentials import Credentials as BotoCredentials
 from botocore.exceptions import ClientError
 
 from emulator.control.permissions import refusal
 from emulator.emulator import Emulator
 from emulator.state.call import Call
 from emulator.state.clients import Credentials
+from tests.emulator.signing import asked, client, signed
 
 _SESSION = "arn:aws:sts::123456789012:assumed-role/task/me"
 
@@ -118,3 +121,44 @@ def _role(emulator: Emulator, text: str) -> Credentials:
     iam.put_role_policy(RoleName="task", PolicyName="inline", PolicyDocument=text)
     given = sts.assume_role(RoleArn=arn, RoleSessionName="me")["Credentials"]
     return Credentials(given["AccessKeyId"], given["SecretAccessKey"], given["SessionToken"])
+
+
+def test_a_role_is_held_to_its_policies_however_it_signs(emulator: Emulator) -> None:
+    """In the header, a presigned URL, an upload's form, of either version; and he acts as nobody else."""
+    session, s3 = _role(emulator, policy("Allow", "s3:GetObject", "arn:aws:s3:::open/*")), emulator.store.clients("s3")
+    for bucket in ("open", "closed"):
+        s3.create_bucket(Bucket=bucket)
+        s3.put_object(Bucket=bucket, Key="x", Body=b"kept")
+    emulator.store.config.iam = "enforce"
+    keys = (session.access_key, session.secret_key, session.token)
+
+    def fetched(bucket: str, version: str, operation: str, method: str) -> int:
+        own = client(emulator, "s3", *keys, version=version)
+        url = urlsplit(own.generate_presigned_url(operation, {"Bucket": bucket, "Key": "x"}))
+        return asked(emulator, method, f"{url.path}?{url.query}", Host=url.netloc).status
+
+    for version in ("s3v4", "s3"):
+        own = client(emulator, "s3", *keys, version=version)
+        assert own.get_object(Bucket="open", Key="x")["Body"].read() == b"kept"
+        with pytest.raises(ClientError, match="AccessDenied"):
+            own.get_object(Bucket="closed", Key="x")
+        assert fetched("open", version, "get_object", "GET") == 200
+        assert (
+            fetched("closed", version, "get_object", "GET")
+            == fetched("open", version, "delete_object", "DELETE")
+            == 403
+        )
+        fields = own.generate_presigned_post("open", "x")["fields"]
+        parts = [f'--edge\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n' for name, value in
+                 {**fields, "file": "changed"}.items()]  # fmt: skip
+        kind = "multipart/form-data; boundary=edge"
+        answered = asked(emulator, "POST", "/open", "".join(parts) + "--edge--\r\n", Content_Type=kind)
+        assert answered.status == 403 and "s3:PutObject" in answered.text
+    host = urlsplit(emulator.url).netloc
+    credentials = BotoCredentials(*keys)
+    right = signed("DELETE", f"{emulator.url}/open/x", b"", "s3", {"Host": host}, credentials)
+    theirs = f"Credential=test/{right['X-Amz-Date'][:8]}/us-east-1/s3/aws4_request"
+    kind, _, rest = right["Authorization"].partition(" ")
+    for forged in (f"{kind} {theirs}, {rest}", f"{kind} {rest}, {theirs}", f"{kind} X{theirs}, {rest}"):
+        assert asked(emulator, "DELETE", "/open/x", **{**right, "Authorization": forged}).status in (400, 403)
+    assert s3.get_object(Bucket="open", Key="x")["Body"].read() == b"kept"

@@ -7,17 +7,12 @@ import urllib.error
 import urllib.request
 from typing import Any
 
-import boto3
 import pytest
 from botocore.exceptions import ClientError
 
 from emulator import emulator as emulator_module
 from emulator.emulator import Emulator
-from tests.emulator.signing import SESSION, signed
-
-
-def client(emulator: Emulator, service: str, host: str = "localhost") -> boto3.client:
-    return SESSION.client(service, endpoint_url=f"http://{host}:{emulator.store.config.port}")
+from tests.emulator.signing import asked, client
 
 
 def test_boto3_gets_an_answer_over_the_socket(emulator: Emulator) -> None:
@@ -60,12 +55,8 @@ def test_a_target_may_name_its_service_by_the_last_part_alone_as_gos_sdk_does(em
 def _answer(emulator: Emulator, service: str, target: str) -> tuple[int, dict[str, Any]]:
     """What a call signed for `service` gets."""
     headers = {"X-Amz-Target": target, "Content-Type": "application/x-amz-json-1.0"}
-    request = urllib.request.Request(emulator.url, b"{}", signed("POST", f"{emulator.url}/", b"{}", service, headers))
-    try:
-        with urllib.request.urlopen(request, timeout=60) as answer:
-            return answer.status, json.load(answer)
-    except urllib.error.HTTPError as error:
-        return error.code, json.load(error)
+    answered = asked(emulator, "POST", "/", b"{}", service, **headers)
+    return answered.status, json.loads(answered.text)
 
 
 def test_a_connection_is_kept_for_the_next_request(emulator: Emulator) -> None:

@@ -20,7 +20,7 @@ from emulator.control.ecr import registry
 from emulator.data.registry import Registry
 from emulator.data.tasks.docker import DockerRuntime, engine
 from emulator.emulator import Emulator
-from emulator.state.store import Config
+from emulator.state.config import Config
 from orchestrator.config import CHECKOUT
 from orchestrator.tools import image
 from tests.emulator.data.test_tasks_runtimes import BUSYBOX

@@ -12,7 +12,7 @@ import pytest
 from emulator.control import ecr
 from emulator.emulator import Emulator
 from emulator.loops.ecs.scheduler import Scheduler
-from emulator.state.store import Config
+from emulator.state.config import Config
 from tests.emulator.ecs.bundle import Bundle
 from tests.waiting import eventually
 

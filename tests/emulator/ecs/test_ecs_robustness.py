@@ -20,7 +20,7 @@ SCRIPT = """
 import json, sys, time, urllib.request
 from pathlib import Path
 from emulator.emulator import Emulator
-from emulator.state.store import Config
+from emulator.state.config import Config
 from tests.emulator.ecs.conftest import World
 
 world = World(Emulator(Path(sys.argv[1]), Config(port=0, runtime="process"))).prepare()

@@ -17,7 +17,7 @@ import pytest
 
 from emulator.control import ecr
 from emulator.emulator import Emulator
-from emulator.state.store import Config
+from emulator.state.config import Config
 from tests.emulator.ecs.bundle import Bundle
 from tests.emulator.release import tutorial
 from tests.emulator.release.house import Json
