@@ -11,6 +11,8 @@ import uuid
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from botocore.exceptions import ClientError
+
 from emulator.control.autoscaling import Scaling, Target
 from emulator.control.tracking import Policy, metric_of, service_of
 from emulator.loops.runner import Loop, isolated
@@ -61,24 +63,34 @@ def _scale(store: Store, region: str, target: Target, policy: Policy, ratio: flo
     out = alarm["AlarmName"] == policy.high
     if wanted == desired or (wanted > desired) != out or (releasing and not out):
         return
-    client.update_service(cluster=cluster, service=service, desiredCount=wanted)
-    with store.change():
-        policy.acted = time.monotonic()
-        target.activities.append(_activity(target, policy, wanted, alarm))
+    activity = _activity(target, policy, wanted, alarm)
+    with store.change():  # whoever sees the new count finds why
+        target.activities.append(activity)
+    try:
+        client.update_service(cluster=cluster, service=service, desiredCount=wanted)
+    except ClientError:
+        _end(store, activity, "Failed", f"Failed to set desired count to {wanted}.")
+        raise
+    policy.acted = time.monotonic()
+    done = f"Successfully set desired count to {wanted}. Change successfully fulfilled by ecs."
+    _end(store, activity, "Successful", done)
 
 
 def _activity(target: Target, policy: Policy, wanted: int, alarm: dict[str, Any]) -> dict[str, Any]:
-    now = datetime.now(UTC)
     return {
         "ActivityId": str(uuid.uuid4()),
         **{name: target.shape[name] for name in ("ServiceNamespace", "ResourceId", "ScalableDimension")},
         "Description": f"Setting desired count to {wanted}.",
         "Cause": f"monitor alarm {alarm['AlarmName']} in state ALARM triggered policy {policy.shape['PolicyName']}",
-        "StartTime": now,
-        "EndTime": now,
-        "StatusCode": "Successful",
-        "StatusMessage": f"Successfully set desired count to {wanted}. Change successfully fulfilled by ecs.",
+        "StartTime": datetime.now(UTC),
+        "StatusCode": "InProgress",
+        "StatusMessage": f"Setting desired count to {wanted}.",
     }
+
+
+def _end(store: Store, activity: dict[str, Any], code: str, message: str) -> None:
+    with store.change():
+        activity.update(StatusCode=code, StatusMessage=message, EndTime=datetime.now(UTC))
 
 
 def _latest(store: Store, region: str, metric: dict[str, Any]) -> float | None:
