@@ -69,6 +69,14 @@ def ask(page: Page, text: str) -> None:
     settled(page)
 
 
+def anew(page: Page) -> None:
+    """Begin a conversation; until the old one has gone, a question would be counted among its own."""
+    from playwright.sync_api import expect
+
+    page.get_by_role("button", name="New conversation").click()
+    expect(questions(page)).to_have_count(0)
+
+
 def writing(page: Page) -> None:
     """Wait until an answer is being written: the fake's slow one counts."""
     from playwright.sync_api import expect

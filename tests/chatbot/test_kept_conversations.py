@@ -12,7 +12,19 @@ import pytest
 pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 from playwright.sync_api import Page, expect
 
-from tests.chatbot.browsing import answers, ask, box, conversations, menu, questions, ready, send, settled, writing
+from tests.chatbot.browsing import (
+    anew,
+    answers,
+    ask,
+    box,
+    conversations,
+    menu,
+    questions,
+    ready,
+    send,
+    settled,
+    writing,
+)
 from tests.chatbot.fake_openai import FakeOpenAI
 from tests.chatbot.served import Served, now
 
@@ -34,8 +46,7 @@ def test_a_conversation_survives_a_reload_and_goes_on(page: Page) -> None:
 def test_several_conversations_are_listed_opened_renamed_and_deleted(page: Page) -> None:
     names = conversations(page)
     ask(page, "about apples")
-    page.get_by_role("button", name="New conversation").click()
-    expect(questions(page)).to_have_count(0)
+    anew(page)
     ask(page, "about pears")
     expect(names).to_have_text(["about pears", "about apples"])
     names.filter(has_text="apples").click()
@@ -75,11 +86,10 @@ def test_a_conversation_is_exported_as_markdown_and_as_json(page: Page) -> None:
 
 def test_two_tabs_do_not_overwrite_each_others_conversations(opened: Callable[..., Page]) -> None:
     first = opened()
-    first.get_by_role("button", name="New conversation").click()
+    anew(first)
     ask(first, "in the first tab")
     second = opened()
-    second.get_by_role("button", name="New conversation").click()
-    expect(questions(second)).to_have_count(0)
+    anew(second)
     ask(second, "in the second tab")
     ask(first, "more in the first tab")
     names = first.locator("#conversations .open")
@@ -90,8 +100,7 @@ def test_two_tabs_do_not_overwrite_each_others_conversations(opened: Callable[..
 
 def test_another_conversation_may_be_opened_while_an_answer_is_written(page: Page) -> None:
     ask(page, "short one")
-    page.get_by_role("button", name="New conversation").click()
-    expect(questions(page)).to_have_count(0)
+    anew(page)
     send(page, "slowly")
     writing(page)
     page.locator("#conversations .open", has_text="short one").click()

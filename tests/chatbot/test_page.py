@@ -11,7 +11,19 @@ import pytest
 pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 from playwright.sync_api import Page, expect
 
-from tests.chatbot.browsing import answers, ask, box, conversations, questions, ready, send, settled, wish, writing
+from tests.chatbot.browsing import (
+    anew,
+    answers,
+    ask,
+    box,
+    conversations,
+    questions,
+    ready,
+    send,
+    settled,
+    wish,
+    writing,
+)
 from tests.chatbot.fake_openai import FakeOpenAI
 from tests.chatbot.served import Served, now
 
@@ -114,8 +126,7 @@ def test_what_arrives_of_an_answer_after_its_stop_is_not_shown(page: Page) -> No
 
 def test_what_arrives_of_an_answer_that_was_left_does_not_come_into_another_conversation(page: Page) -> None:
     ask(page, "the first one")
-    page.get_by_role("button", name="New conversation").click()
-    expect(questions(page)).to_have_count(0)
+    anew(page)
     page.evaluate(BELATED)
     send(page, "slowly")
     writing(page)

@@ -10,7 +10,7 @@ import pytest
 pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 from playwright.sync_api import BrowserContext, Page, Request, Route, expect
 
-from tests.chatbot.browsing import answers, ask, questions, ready, send, settled, writing
+from tests.chatbot.browsing import anew, answers, ask, questions, ready, send, settled, writing
 from tests.chatbot.fake_openai import FakeOpenAI
 from tests.chatbot.served import Served, now
 
@@ -60,7 +60,7 @@ def test_a_visitor_who_waits_is_told_the_place_in_the_queue(
     first, second = opened(narrow.url), opened(narrow.url)
     send(first, "slowly")
     writing(first)
-    second.get_by_role("button", name="New conversation").click()
+    anew(second)
     send(second, "my turn?")
     expect(second.locator("#notice")).to_contain_text("You are number 1 in the queue.")
     first.get_by_role("button", name="Stop").click()

@@ -10,7 +10,7 @@ import pytest
 pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 from playwright.sync_api import Browser, Page, expect
 
-from tests.chatbot.browsing import answers, ask, box, questions, ready
+from tests.chatbot.browsing import anew, answers, ask, box, questions, ready
 from tests.e2e.machine import Machine
 
 pytestmark = [pytest.mark.e2e, pytest.mark.browser]
@@ -40,7 +40,7 @@ def test_a_person_chats_with_what_was_deployed(deployed: Machine, browser: Brows
     if look == "light":
         picture(page, tmp_path, "empty")
         ask(page, "Write a haiku about the sea")
-        page.get_by_role("button", name="New conversation").click()
+        anew(page)
     ask(page, "What is the capital of France?")
     expect(answers(page).last).to_contain_text("Paris")
     ask(page, "Show me a Python function that reverses a string")
