@@ -120,7 +120,7 @@ class Answerer:
             async with aclosing(self._batched(self._with_retry(turns, options, record))) as texts:
                 async for text in texts:
                     yield Update(text, "writing")
-            if not text:
+            if not text.strip():
                 raise Empty()
             yield Update(text, "done", CUT if record.stop == "length" else "")
         except RefusedInput as error:
@@ -131,7 +131,7 @@ class Answerer:
             yield Update("", "failed", BUSY)
         except BackendError as error:
             record.stop, record.cause = error.kind, error.cause
-            yield Update(text, "failed", error.sentence)
+            yield Update(text if text.strip() else "", "failed", error.sentence)
         except Exception as error:
             # Nothing that we did not foresee may reach the page: its text could hold a URL or a token.
             record.stop, record.cause = "error", type(error).__name__

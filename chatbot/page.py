@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import re
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from pathlib import Path
@@ -19,8 +20,9 @@ ASSETS = Path(__file__).parent / "assets"
 # First in the page's head, so that it sees whatever fails to load after it.
 START = b"<script>" + (ASSETS / "start.js").read_bytes() + b"</script>"
 # In the page itself: css that is given to Gradio is rewritten (media queries break) and loads after the first paint.
+SCRIPTS = (b"chat", b"list", b"looks", b"store", b"words", b"math", b"vendor/markdown")
 HEAD = b'<link rel="stylesheet" href="/page/page.css">' + b"".join(
-    b'<link rel="modulepreload" href="/page/%s.js">' % name for name in (b"chat", b"list", b"looks", b"store")
+    b'<link rel="modulepreload" href="/page/%s.js">' % name for name in SCRIPTS
 )
 TINY = "Tiny demo model, often wrong"
 
@@ -125,10 +127,14 @@ def _chatbot(settings: Settings) -> gr.Chatbot:
         allow_tags=False,
         sanitize_html=True,
         group_consecutive_messages=False,
-        placeholder=f'<div class="empty"><h2>{html.escape(settings.title)}</h2>'
-        f"<p>{html.escape(settings.tagline)}</p></div>",
+        placeholder=f"## {_literally(settings.title)}\n\n{_literally(settings.tagline)}",
         examples=[{"text": example} for example in settings.examples],
     )
+
+
+def _literally(text: str) -> str:
+    """Markdown that is shown as `text` in one line: signs as entities, since a backslash may begin a formula."""
+    return re.sub(r"[!-/:-@\[-`{-~]", lambda sign: f"&#{ord(sign[0])};", " ".join(text.split()))
 
 
 def _box() -> gr.Textbox:
@@ -171,7 +177,12 @@ def _notice(state: str, sentence: str = "") -> str:
 
 
 def _example(history: list[Any], example: gr.SelectData) -> list[Any]:
-    return [*history, {"role": "user", "content": example.value["text"]}]
+    return [*history, _message("user", example.value["text"])]
+
+
+def _message(role: str, text: str) -> dict[str, Any]:
+    """As a part: of a plain string Gradio would take the indentation and the blank lines at its ends away."""
+    return {"role": role, "content": [{"type": "text", "text": text}]}
 
 
 class _Talk:
@@ -200,7 +211,7 @@ class _Talk:
     async def edit(self, history: list[Any], data: gr.EditData, *values: Any) -> AsyncGenerator[Outputs, None]:
         """The answer to a question that was rewritten; what followed it is dropped."""
         index = data.index[0] if isinstance(data.index, tuple) else data.index
-        edited = [*history[: max(index, 0)], {"role": "user", "content": str(data.value)}]
+        edited = [*history[: max(index, 0)], _message("user", str(data.value))]
         async with aclosing(self.answer(edited, *values)) as outputs:
             async for output in outputs:
                 yield output
@@ -233,5 +244,5 @@ class _Talk:
 
 def _shown(history: list[Any], update: Update) -> list[Any]:
     if update.text or update.state in ("waiting", "writing"):
-        return [*history, {"role": "assistant", "content": update.text}]
+        return [*history, _message("assistant", update.text)]
     return history

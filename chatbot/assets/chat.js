@@ -57,7 +57,7 @@ export function ask(text, history) {
   asking = true;
   const stored = saving ? null : store.get(current);
   if (stored && store.isNews(stored)) history = toGradio(store.read(stored).messages); // another tab went on a moment ago
-  return ["", [...(history ?? []), ...toGradio([{ role: "user", text: text.trim() }])]];
+  return ["", [...(history ?? []), ...toGradio([{ role: "user", text }])]];
 }
 
 /** An answer begins. */

@@ -36,6 +36,7 @@ export function tidy() {
   $("#box .submit-button")?.setAttribute("aria-label", "Send");
   $("#box .stop-button")?.setAttribute("aria-label", "Stop");
   $("#chat .edit-textarea")?.setAttribute("aria-label", "Edit your message");
+  for (const area of document.querySelectorAll("#box textarea, #chat .edit-textarea")) area.dir = "auto";
   $("#chat .examples")?.setAttribute("role", "group");
   $("#chat .examples")?.setAttribute("aria-label", "Examples");
   $("#chat .placeholder-content")?.removeAttribute("role");

@@ -124,10 +124,20 @@ async def markdown(text: str) -> Lines:
     yield b"data: [DONE]\n\n"
 
 
+async def says(text: str) -> Lines:
+    """`says "a JSON string"`: just that, in pieces of seven characters."""
+    answer = json.loads(text.partition(" ")[2])
+    for start in range(0, len(answer), 7):
+        yield chunk(answer[start : start + 7])
+        await asyncio.sleep(0.005)
+    yield chunk("", "stop")
+    yield b"data: [DONE]\n\n"
+
+
 STREAMS: dict[str, Callable[[str], Lines]] = {
     f.__name__: f
     for f in (slowly, drips, steadily, stalls_at_once, stalls, cuts, garbage, wrong_shape, nothing, emoji,
-              endless, error_event, script, markdown)
+              endless, error_event, script, markdown, says)
 }  # fmt: skip
 
 
