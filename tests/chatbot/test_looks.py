@@ -22,7 +22,7 @@ def test_the_page_names_the_model_and_the_title(page: Page) -> None:
     expect(page.locator("#top .model .name")).not_to_be_empty()
     title = page.locator("#top h1").inner_text()
     assert page.title() == title
-    expect(page.locator("#chat .empty h2")).to_have_text(title)
+    expect(page.locator("#chat .placeholder h2")).to_have_text(title)
 
 
 def test_a_link_to_the_page_is_shown_with_its_own_title(served: Served) -> None:

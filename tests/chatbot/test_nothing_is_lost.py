@@ -24,6 +24,7 @@ from tests.chatbot.browsing import (
 )
 from tests.chatbot.fake_openai import FakeOpenAI
 from tests.chatbot.served import Served
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.browser
 Opened = Callable[..., Page]
@@ -36,6 +37,11 @@ def kept(page: Page) -> list[str]:
         " JSON.parse(localStorage.getItem(key)).messages).filter(m => m.role === 'user').map(m => m.text)"
     )
     return texts
+
+
+def keeps(page: Page, *questions: str) -> None:
+    """Waits until it keeps these: what is shown is written a moment later."""
+    eventually(lambda: sorted(kept(page)) == sorted(questions), what=lambda: f"{questions}, not {kept(page)}")
 
 
 def test_a_tab_goes_on_where_another_one_has_gone_on(opened: Opened, fake: FakeOpenAI) -> None:
@@ -71,7 +77,7 @@ def test_two_tabs_that_ask_at_once_keep_both_questions_and_say_so(opened: Opened
     for tab in (first, second):
         settled(tab)
     second.wait_for_timeout(1500)
-    assert set(kept(first)) == {"France?", "slowly Italy?", "slowly Spain?"}
+    eventually(lambda: set(kept(first)) == {"France?", "slowly Italy?", "slowly Spain?"})
     for tab in (first, second):
         tab.reload()
         ready(tab)
@@ -89,7 +95,7 @@ def test_a_tab_that_only_watches_makes_no_copy(opened: Opened) -> None:
         expect(answers(second)).to_have_count(number + 1)
         settled(second)
     second.wait_for_timeout(1000)
-    assert kept(first) == ["France?", "slowly 1", "slowly 2", "slowly 3"]
+    keeps(first, "France?", "slowly 1", "slowly 2", "slowly 3")
     expect(questions(first)).to_have_text(["France?", "slowly 1", "slowly 2", "slowly 3"])
     expect(conversations(first)).to_have_count(1)
 
@@ -110,7 +116,7 @@ def test_what_one_tab_deletes_no_other_brings_back(opened: Opened) -> None:
     assert kept(first) == []
     expect(conversations(first)).to_have_count(0)
     ask(second, "anew")
-    assert kept(first) == ["anew"]
+    keeps(first, "anew")
 
 
 def test_what_was_written_while_the_news_of_its_deletion_was_on_its_way_is_deleted_too(page: Page) -> None:
