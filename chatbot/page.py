@@ -72,11 +72,12 @@ def build(answerer: Answerer) -> gr.Blocks:
             chatbot.edit(talk.edit, [chatbot, *controls], **running),
             again.click(talk.again, [chatbot, *controls], **running),
         ]
+        ending = [chatbot, which, notice]  # what is kept at an answer's end; its last change may be told after it
         for answer in answers:
-            answer.then(None, [notice], [box, notice], js=_call("settled"), **quiet)
-            answer.failure(None, None, [box, notice], js=_call("failed"), **quiet)
+            answer.then(None, ending, [box, notice], js=_call("settled"), **quiet)
+            answer.failure(None, ending, [box, notice], js=_call("failed"), **quiet)
         box.stop(None, None, None, cancels=answers, **quiet).then(
-            None, [notice], [box, notice], js=_call("stopped"), **quiet
+            None, ending, [box, notice], js=_call("stopped"), **quiet
         )
         # A second thought may come while the first is on its way: "once", the default, would lose it. They leave one by
         # one, so that the log has them in their order.

@@ -65,12 +65,16 @@ def _drawing(assets: Path) -> Script:
 def _messages(assets: Path) -> Script:
     """The chatbot, which changes `src="/file` in what it shows and copies to an address of Gradio's own."""
     known = r'\.replace\(`src="/file`,`src="\$\{\w+\}file`\)'
-    having = [file for file in assets.glob("Index-*.js") if re.search(known, file.read_text(encoding="utf-8"))]
-    if len(having) != 1:
-        raise _other(f"{len(having)} scripts with {known}")
-    text = having[0].read_text(encoding="utf-8")
-    _only(known, text, having[0])
-    return Script(having[0].name, re.sub(known, "", text).encode())
+    changed = {
+        file.name: without
+        for file in assets.glob("Index-*.js")
+        for without, places in [re.subn(known, "", file.read_text(encoding="utf-8"))]
+        if places
+    }
+    if len(changed) != 1:
+        raise _other(f"{len(changed)} scripts with {known}")
+    ((name, text),) = changed.items()
+    return Script(name, text.encode())
 
 
 def _file(assets: Path, pattern: str) -> Path:

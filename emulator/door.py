@@ -108,14 +108,14 @@ class Door:
 
     def _unsigned(self, environ: WSGIEnvironment) -> moto.Reply | None:
         """A refusal of what AWS, or the part of the emulator that it is for, would not take unsigned."""
-        path, authorization = environ["PATH_INFO"], environ.get("HTTP_AUTHORIZATION", "")
-        if path.startswith(self._mounts) and not authorization.startswith("AWS"):
-            return self._without_key(path, authorization)
+        path = environ["PATH_INFO"]
         if path.startswith("/moto-api"):
             return _plain("the control API of moto is not served here")
         try:
             if claim := claims.of(environ):
                 signatures.check(claim, moto.read(environ), self._secret_of)
+            elif path.startswith(self._mounts):
+                return self._without_key(path, environ.get("HTTP_AUTHORIZATION", ""))
             elif _is_upload(environ):
                 claims.keep(environ, signatures.check_form(moto.read(environ), self._secret_of))
             elif not _is_public(environ):

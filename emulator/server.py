@@ -40,11 +40,12 @@ class FrontDoor:
         store.serve_clients_with(self)
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        if not environ.get("HTTP_AUTHORIZATION", "").startswith("AWS4-"):
+        claim = claims.of(environ)
+        if claim is None:
             for prefix, application in self._mounts:
                 if environ["PATH_INFO"].startswith(prefix):
                     return application(environ, start_response)
-        reply = self._reply(moto.read(environ), claims.of(environ))
+        reply = self._reply(moto.read(environ), claim)
         status = HTTPStatus(reply.status)
         headers = [(name, value) for name, value in reply.headers.items() if name.lower() != "content-length"]
         if environ["REQUEST_METHOD"] == "HEAD":  # the length of what a GET would answer
@@ -130,24 +131,18 @@ class FrontDoor:
         """AccessDenied, when a role calls what its policies do not allow and the emulator is told to enforce them."""
         mode = self._store.config.iam
         session = moto.role_session(claim.access_key) if mode != "off" else None
-        if (
-            claim.place == "form"
-        ):  # no operation of its own: https://docs.aws.amazon.com/AmazonS3/latest/API/RESTObjectPOST.html
-            routed = ("PutObject", {"Bucket": signatures.bucket_of(request), "Key": request.form.get("key", "")})
-        if session is None or routed is None:
+        asked = _asked(service, routed, request, claim) if session else None
+        if session is None or asked is None:
             return None
-        parameters = routed[1]
-        # A call that cannot be read is judged by its action and its path; what answers it will say more.
-        with contextlib.suppress(Exception):
-            parameters = parameters if claim.place == "form" else moto.parse(service, *routed, request)
-        call = Call(service, routed[0], parameters, moto.ACCOUNT, claim.region, claim.access_key, dict)
+        operation, parameters = asked
+        call = Call(service, operation, parameters, moto.ACCOUNT, claim.region, claim.access_key, dict)
         error = permissions.refusal(call, *session)
         if error is None:
             return None
         if mode == "log":
             permissions.warn(self._store, call, error)
             return None
-        reply = moto.serialise(service, routed[0], request, error)
+        reply = moto.serialise(service, operation, request, error)
         return reply if error.code == "AccessDeniedException" else replace(reply, status=HTTPStatus.FORBIDDEN)
 
     def _ours(self, service: str, routed: moto.Routed, request: Request, claim: Claim) -> moto.Reply:
@@ -169,3 +164,16 @@ class FrontDoor:
         except Exception:
             return self._broken(service, routed, request)
         return moto.serialise(service, operation, request, result)
+
+
+def _asked(service: str, routed: moto.Routed | None, request: Request, claim: Claim) -> moto.Routed | None:
+    """What a policy is asked about: an operation and its parameters."""
+    if claim.place == "form":
+        # No operation of its own: https://docs.aws.amazon.com/AmazonS3/latest/API/RESTObjectPOST.html
+        return "PutObject", {"Bucket": signatures.bucket_of(request), "Key": request.form.get("key", "")}
+    if routed is None:
+        return None
+    try:
+        return routed[0], moto.parse(service, *routed, request)
+    except Exception:  # judged by its action and its path; what answers a call that cannot be read will say more
+        return routed

@@ -74,21 +74,24 @@ function begins() {
 }
 
 /** An answer ended, well or with a notice that says why not. */
-export function settled(line) {
+export function settled(history, id, line) {
   if (!answering || stopping) return UNCHANGED;
+  keep(history, id);
   ended(line?.includes('data-state="failed"') ? "failed" : "idle");
   return [box(), line];
 }
 
 /** The server did not take the question; Gradio shows its reason. */
-export function failed() {
+export function failed(history, id) {
   if (!answering || stopping) return UNCHANGED;
+  keep(history, id);
   ended("failed");
   return [box(), notice("failed", "Your message was not answered.")];
 }
 
 /** A visitor stopped an answer. */
-export async function stopped() {
+export async function stopped(history, id) {
+  if (answering) keep(history, id);
   // Gradio tells of the same end up to three times, in any order; the next answer must not take one for its own.
   await new Promise((resolve) => setTimeout(resolve, STRAGGLERS_MS));
   stopping = false;

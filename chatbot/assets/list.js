@@ -40,6 +40,7 @@ export function render(current) {
 function row(conversation, isCurrent) {
   const name = button(conversation.title, () => page.show(conversation.id), {
     class: "open",
+    dir: "auto",
     title: conversation.title,
     ...(isCurrent ? { "aria-current": "page" } : {}),
   });
@@ -70,7 +71,7 @@ function menu(conversation) {
 
 function rename(id, item) {
   const conversation = store.get(id);
-  const field = element("input", { "aria-label": "Name of the conversation", maxlength: "80" });
+  const field = element("input", { "aria-label": "Name of the conversation", maxlength: "80", dir: "auto" });
   field.value = conversation.title;
   let done = false;
   const finish = (keep) => {

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.waiting import eventually
@@ -10,6 +12,8 @@ from tests.waiting import eventually
 if TYPE_CHECKING:
     from playwright.sync_api import Locator, Page
 
+# The pictures of docs/: SCREENSHOTS=docs/images python -m pytest tests/e2e/test_browser.py tests/chatbot/test_words.py
+ALBUM = os.environ.get("SCREENSHOTS", "")
 PATIENCE = 60_000  # milliseconds; a machine that runs other tests beside these is slow at times
 
 
@@ -89,3 +93,22 @@ def menu(page: Page, action: str) -> None:
     """Choose from the menu of the open conversation."""
     page.locator("#conversations .current summary").click()
     page.get_by_role("button", name=action).locator("visible=true").click()
+
+
+def picture(page: Page, folder: Path, name: str) -> None:
+    """A screenshot into the album, or where there is none into `folder`."""
+    page.mouse.move(640, 690)  # where there is nothing to hover over
+    page.wait_for_timeout(800)  # colours and the caret come to rest
+    file = (Path(ALBUM).resolve() if ALBUM else folder) / f"chatbot-{name}.png"
+    assert page.screenshot(path=file).startswith(b"\x89PNG")
+
+
+def violations(page: Page, where: str) -> list[str]:
+    """What axe finds that is serious; a skip where it is not installed."""
+    import pytest
+
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed")
+    page.wait_for_timeout(400)  # transitions: half-faded colours are not what is judged
+    results = axe.Axe().run(page).response["violations"]
+    return [f"{where}: {each['id']} {[node['html'][:200] for node in each['nodes']]}" for each in results
+            if each["impact"] in ("serious", "critical")]  # fmt: skip

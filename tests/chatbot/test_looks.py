@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 
 pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 from playwright.sync_api import Browser, Page, expect
 
-from tests.chatbot.browsing import anew, ask, ready, send, settled
+from tests.chatbot.browsing import anew, ask, ready, send, settled, violations
 from tests.chatbot.served import Served
 
 pytestmark = pytest.mark.browser
@@ -91,32 +90,24 @@ def test_less_motion_is_no_motion(browser: Browser, served: Served) -> None:
 @pytest.mark.parametrize("width", [360, 1280])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_axe_finds_no_serious_violation(opened: Callable[..., Page], scheme: str, width: int) -> None:
-    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed")
     page = opened(width=width, height=800)
     page.evaluate("scheme => document.body.classList.toggle('dark', scheme === 'dark')", scheme)
-    found = violations(axe, page, "empty")
+    found = violations(page, "empty")
     ask(page, "markdown")
-    found += violations(axe, page, "answered")
+    found += violations(page, "answered")
     if width < 768:
         page.get_by_role("button", name="Conversations").click()
     page.locator("#conversations summary").first.click()
-    found += violations(axe, page, "menu")
+    found += violations(page, "menu")
     page.keyboard.press("Escape")
     if width < 768:
         page.get_by_role("button", name="Conversations").click()
     page.locator("#chat").get_by_role("button", name="Edit").first.click()
-    found += violations(axe, page, "editing")
+    found += violations(page, "editing")
     page.keyboard.press("Escape")
     send(page, "503")
     settled(page, "failed")
-    found += violations(axe, page, "failed")
+    found += violations(page, "failed")
     assert found == []
     page.evaluate("document.body.append(document.createElement('button'))")
-    assert "button-name" in violations(axe, page, "a button without a name")[0]
-
-
-def violations(axe: Any, page: Page, where: str) -> list[str]:
-    page.wait_for_timeout(400)  # transitions: half-faded colours are not what is judged
-    results = axe.Axe().run(page).response["violations"]
-    return [f"{where}: {each['id']} {[node['html'][:200] for node in each['nodes']]}" for each in results
-            if each["impact"] in ("serious", "critical")]  # fmt: skip
+    assert "button-name" in violations(page, "a button without a name")[0]

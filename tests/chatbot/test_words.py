@@ -18,7 +18,7 @@ from markdown_it import MarkdownIt
 from mdit_py_plugins.tasklists import tasklists_plugin
 
 from chatbot import rendering
-from tests.chatbot.browsing import answers, ask, menu, questions, ready, send, settled
+from tests.chatbot.browsing import answers, ask, menu, picture, questions, ready, send, settled, violations
 from tests.chatbot.fake_openai import FakeOpenAI
 from tests.chatbot.served import App, Served
 
@@ -319,7 +319,8 @@ def test_each_block_goes_in_the_direction_of_its_words(page: Page) -> None:
         "مرحبا `code` world\n\nEnglish\n\n- שלום\n- **hello**\n\n> 123 مرحبا\n\n"
         "| عنوان | title |\n|---|---|\n| a | b |\n\n```\nمرحبا\n```"
     )
-    show(page, ("user", "שלום, מה שלומך? (123) test!"), ("assistant", text), ("user", "hello"), ("assistant", "hello"))
+    question = "שלום, מה שלומך? (123) test!"
+    show(page, ("user", question), ("assistant", text), ("user", "hello"), ("assistant", "مرحبا $x$"))
     directions = "all => all.map(e => [e.nodeName, getComputedStyle(e).direction, e.innerText.trim().split(/\\s/)[0]])"
     found = answers(page).first.locator(":is(p, li, th, pre)").evaluate_all(directions)
     assert found == [
@@ -327,6 +328,9 @@ def test_each_block_goes_in_the_direction_of_its_words(page: Page) -> None:
         ["P", "rtl", "123"],
         ["TH", "rtl", "عنوان"], ["TH", "ltr", "title"], ["PRE", "ltr", "مرحبا"],
     ]  # fmt: skip
+    inside = "all => all.map(e => [getComputedStyle(e).direction, getComputedStyle(e).unicodeBidi])"
+    for foreign in ("p code", ".formula"):  # "vector<int>" would be "<vector<int" in the midst of Arabic
+        assert answers(page).locator(foreign).evaluate_all(inside) == [["ltr", "isolate"]], foreign
     typed = questions(page).locator(".typed").evaluate_all("all => all.map(e => getComputedStyle(e).direction)")
     assert typed == ["rtl", "ltr"]
     box = page.locator("#box textarea")
@@ -369,6 +373,43 @@ def test_markdown_is_drawn_and_code_is_coloured(page: Page) -> None:
     ]  # fmt: skip
     answer.locator(".copy_code_button").nth(1).click()
     assert page.evaluate("navigator.clipboard.readText()") == "std::vector<int> v;"
+
+
+ALL = r"""A `std::vector<int>` holds values of one type; the text says vector<int> or <your-name>, and both are seen.
+
+```cpp
+std::vector<int> squares;
+for (int i = 1; i <= 3; ++i) squares.push_back(i * i);  // 1, 4, 9
+```
+
+| n | n² | where |
+|--:|---:|---|
+| 2 | 4 | [a reference](https://example.org/square) |
+
+The sum up to $n$ is $\tfrac{n(n+1)}{2}$, for $5 to $10 of anything:
+
+$$\sum_{k=1}^{n} k^2 = \frac{n(n+1)(2n+1)}{6}$$
+
+المتجه `vector<int>` قائمة من الأعداد الصحيحة.
+
+- [x] declared
+- [ ] <b>bold</b> is no markup
+"""
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("look", ["light", "dark"])
+def test_an_answer_with_all_of_it_is_readable_in_both_looks(page: Page, look: str, tmp_path: Path) -> None:
+    page.emulate_media(color_scheme=look)  # type: ignore[arg-type]
+    page.set_viewport_size({"width": 1280, "height": 980})
+    show(page, ("user", "שלום, מה זה וקטור?"), ("assistant", ALL))
+    answer = answers(page).locator(".md")
+    for selector in (".token", "td", ".katex-html", "p[dir]", "input"):
+        answer.locator(selector).first.wait_for()
+    assert page.evaluate("document.body.classList.contains('dark')") == (look == "dark")
+    assert violations(page, look) == []
+    page.evaluate("document.querySelector('#chat .bubble-wrap').scrollTo(0, 0)")
+    picture(page, tmp_path, f"words-{look}")
 
 
 @pytest.mark.browser

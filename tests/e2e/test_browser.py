@@ -2,32 +2,22 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
 
 pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, expect
 
-from tests.chatbot.browsing import anew, answers, ask, box, questions, ready
+from tests.chatbot.browsing import anew, answers, ask, box, picture, questions, ready
 from tests.e2e.machine import Machine
 
 pytestmark = [pytest.mark.e2e, pytest.mark.browser]
-# The pictures of docs/: SCREENSHOTS=docs/images python -m pytest tests/e2e/test_browser.py
-ALBUM = os.environ.get("SCREENSHOTS", "")
 LOOKS = {
     "light": {"viewport": {"width": 1280, "height": 800}, "color_scheme": "light"},
     "dark": {"viewport": {"width": 1280, "height": 800}, "color_scheme": "dark"},
     "phone": {"viewport": {"width": 390, "height": 780}, "device_scale_factor": 2, "has_touch": True},
 }
-
-
-def picture(page: Page, folder: Path, name: str) -> None:
-    page.mouse.move(640, 690)  # where there is nothing to hover over
-    page.wait_for_timeout(800)  # colours and the caret come to rest
-    file = (Path(ALBUM).resolve() if ALBUM else folder) / f"chatbot-{name}.png"
-    assert page.screenshot(path=file).startswith(b"\x89PNG")
 
 
 @pytest.mark.parametrize("look", LOOKS)

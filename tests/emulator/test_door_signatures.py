@@ -307,3 +307,15 @@ class TestChunks:
     def test_what_was_changed_or_cut_is_not(self, changed: bytes) -> None:
         with pytest.raises((claims.Refused, AwsError)):
             self.check(changed)
+
+
+@pytest.mark.parametrize("version", ["s3v4", "s3"])
+def test_what_is_signed_is_for_aws_whatever_its_path_is_like(emulator: Emulator, version: str) -> None:
+    """A bucket may be called as the place of the git server is."""
+    s3 = client(emulator, "s3", version=version)
+    s3.create_bucket(Bucket="github.com")
+    s3.put_object(Bucket="github.com", Key="x", Body=b"kept")
+    assert s3.get_object(Bucket="github.com", Key="x")["Body"].read() == b"kept"
+    get = s3.generate_presigned_url("get_object", {"Bucket": "github.com", "Key": "x"})
+    assert fetched(emulator, get).body == b"kept"
+    assert fetched(emulator, get.replace("Signature=", "Signature=0")).status == 403
