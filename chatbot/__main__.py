@@ -1,4 +1,4 @@
-"""`python -m chatbot`: settings from the environment, then the server until SIGTERM."""
+"""`python -m chatbot`: settings from the environment, then the server until SIGTERM; or `probe`, one question."""
 
 from __future__ import annotations
 
@@ -12,19 +12,26 @@ from chatbot.settings import Settings, SettingsError, load
 
 
 def main() -> int:
-    """Run the app; 0 after a graceful stop, 2 when a setting or an argument is wrong."""
+    """Run the app, or ask its model; 0 after a graceful stop or an answer, 2 when a setting or an argument is wrong."""
     parser = argparse.ArgumentParser(
         "python -m chatbot",
         description="Serve the chatbot on HOST:PORT. All is set in the environment: docs/chatbot.md has the table.",
     )
     parser.add_argument("--version", action="version", version=f"chatbot {__version__}")
-    parser.parse_args()
+    verbs = parser.add_subparsers(dest="verb", metavar="[probe]")
+    asks = verbs.add_parser("probe", help="ask the configured model for one token, and say what it answers")
+    asks.add_argument("--json", action="store_true", help="for scripts")
+    arguments = parser.parse_args()
     try:
         settings = load()
     except SettingsError as error:
         for problem in error.problems:
             print(f"chatbot: {problem}", file=sys.stderr)
         return 2
+    if arguments.verb == "probe":
+        from chatbot import probe
+
+        return probe.run(settings, as_json=arguments.json)
     # Until the server has its own handlers a stop is an exit at once: there is nothing to drain yet.
     for each in (signal.SIGTERM, signal.SIGINT):
         signal.signal(each, lambda *_: sys.exit(0))

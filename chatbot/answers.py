@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from chatbot.backends.base import Backend, BackendError, Empty, Interrupted, Options, Piece, TimedOut
+from chatbot.backends import kinds
+from chatbot.backends.base import Backend, BackendError, Options, Piece
 from chatbot.conversation import RefusedInput, Turn, prepare
 from chatbot.gate import Gate, GateFull
 from chatbot.logs import event
@@ -46,6 +47,7 @@ class Record:
     retried: bool = False
     stop: str = "visitor"  # what is left standing when the visitor leaves
     cause: str = ""
+    facts: dict[str, Any] = field(default_factory=dict)  # of a provider's refusal
 
     def take(self, piece: Piece) -> None:
         if piece.text and self.first is None:
@@ -68,6 +70,7 @@ class Record:
             "stop": self.stop,
             "retried": self.retried,
             **({"cause": self.cause} if self.cause else {}),
+            **self.facts,
         }
 
 
@@ -79,6 +82,7 @@ class Answerer:
         self.settings = settings
         self.metrics = metrics
         self.gate = Gate(settings.concurrent_answers or backend.concurrency, settings.queue_length)
+        self.told: Callable[[BackendError | None], None] = lambda _: None  # of each answer: it came, or why it did not
 
     def options(self, wishes: dict[str, Any] | None = None) -> Options:
         """The deployment's options, and of a visitor's wishes those that may be had, inside their bounds."""
@@ -121,7 +125,8 @@ class Answerer:
                 async for text in texts:
                     yield Update(text, "writing")
             if not text.strip():
-                raise Empty()
+                raise BackendError(kinds.EMPTY)
+            self.told(None)
             yield Update(text, "done", CUT if record.stop == "length" else "")
         except RefusedInput as error:
             record.stop = "refused"
@@ -130,7 +135,8 @@ class Answerer:
             record.stop = "busy"
             yield Update("", "failed", BUSY)
         except BackendError as error:
-            record.stop, record.cause = error.kind, error.cause
+            record.stop, record.cause, record.facts = error.kind.name, error.cause, error.facts()
+            self.told(error)
             yield Update(text if text.strip() else "", "failed", error.sentence)
         except Exception as error:
             # Nothing that we did not foresee may reach the page: its text could hold a URL or a token.
@@ -151,9 +157,9 @@ class Answerer:
                     yield text
             return
         except BackendError as error:
-            if record.first is not None or not error.retriable:
+            if record.first is not None or not error.passing:
                 raise
-            event("retry", level="warning", kind=error.kind, cause=error.cause)
+            event("retry", level="warning", kind=error.kind.name, cause=error.cause, **error.facts())
         record.retried = True
         async with aclosing(self._timed(turns, options, record)) as texts:
             async for text in texts:
@@ -173,7 +179,9 @@ class Answerer:
                     record.stop = "stop" if record.stop == "visitor" else record.stop
                     return
                 except TimeoutError:
-                    raise (TimedOut("no first token") if record.first is None else Interrupted("stalled")) from None
+                    if record.first is None:
+                        raise BackendError(kinds.TIMED_OUT, cause="no first token") from None
+                    raise BackendError(kinds.STALLED, cause="stalled") from None
                 record.take(piece)
                 if piece.text:
                     yield piece.text

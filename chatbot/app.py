@@ -41,6 +41,7 @@ def create(settings: Settings, backend: Backend | None = None) -> Application:
     metrics = Metrics()
     answerer = Answerer(backend, settings, metrics)
     readiness = Readiness(backend)
+    answerer.told = readiness.hear
     metrics.gauges = {
         "chatbot_answers_running": lambda: answerer.gate.running,
         "chatbot_answers_waiting": lambda: answerer.gate.waiting,
@@ -101,9 +102,7 @@ def _own_routes(readiness: Readiness) -> list[Any]:
         return JSONResponse({"status": "alive"})
 
     async def readyz(_: object) -> Response:
-        if readiness.ready:
-            return JSONResponse({"status": "ready"})
-        return JSONResponse({"status": "unavailable", "reason": readiness.reason}, status_code=503)
+        return JSONResponse(readiness.public(), status_code=200 if readiness.ready else 503)
 
     return [
         Route("/healthz", healthz, methods=["GET", "HEAD"]),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import json
 import re
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
@@ -12,6 +13,7 @@ from typing import Any
 import gradio as gr
 
 from chatbot.answers import Answerer, Update
+from chatbot.backends import kinds
 from chatbot.conversation import until_question
 from chatbot.logs import event
 from chatbot.settings import Settings
@@ -35,7 +37,10 @@ def head(settings: Settings) -> bytes:
     preview = f'<meta property="og:title" content="{title}"><meta property="og:description" content="{tagline}">'
     # What is too long is said and stays in the box (assets/chat.js): a box with a length would cut it without a word.
     longest = f'<meta name="chatbot:longest" content="{settings.max_input_chars}">'
-    return HEAD + preview.encode() + longest.encode()
+    # /readyz says which of them it is.
+    troubles = {kind.name: kind.visitor.format(when=kind.when) for kind in (kinds.STARTING, *kinds.KINDS) if kind.site}
+    banners = f'<meta name="chatbot:troubles" content="{html.escape(json.dumps(troubles))}">'
+    return HEAD + "".join((preview, longest, banners)).encode()
 
 
 def build(answerer: Answerer) -> gr.Blocks:

@@ -121,7 +121,9 @@ TABLE = (
     Setting("MODEL_GGUF", "path", _text, "", "GGUF file for the embedded backend instead of the packaged model"),
     Setting("CHATBOT_BACKEND", "choice", _one_of(*BACKENDS), "auto",
             "`auto`, `huggingface`, `openai` or `embedded`; `auto` takes the token, then the base URL, then embedded"),
-    Setting("CHATBOT_BASE_URL", "URL", _url, "", "OpenAI-compatible server, for example `http://vllm:8000/v1`"),
+    Setting("CHATBOT_BASE_URL", "URL", _url, "",
+            "OpenAI-compatible server, for example `http://vllm:8000/v1`; with the backend `huggingface` an Inference "
+            "Endpoint, asked with the token"),
     Setting("CHATBOT_API_KEY", "secret", _token, "", "key for the OpenAI-compatible server", secret=True),
     Setting("CHATBOT_MODEL", "text", _text, "",
             "model name; empty: `HuggingFaceTB/SmolLM3-3B` on huggingface, the first one served on openai"),
@@ -228,7 +230,10 @@ def load(environment: Mapping[str, str] = os.environ) -> Settings:
         problems = _contradictions(values)
     if problems:
         raise SettingsError(problems)
-    values["backend"] = _backend(values)
+    if values["backend"] == "auto":
+        values["backend"] = _backend(values)
+        if values["backend"] == "huggingface":
+            values["base_url"] = ""  # the token goes to Hugging Face's router, unless it is said to go elsewhere
     return Settings(**values)
 
 
@@ -255,8 +260,6 @@ def _contradictions(values: Mapping[str, Any]) -> list[str]:
 
 
 def _backend(values: Mapping[str, Any]) -> str:
-    if values["backend"] != "auto":
-        return str(values["backend"])
     if values["hf_token"]:
         return "huggingface"
     return "openai" if values["base_url"] else "embedded"

@@ -14,7 +14,20 @@ from orchestrator.config import CHECKOUT, Config
 from orchestrator.errors import Interrupted, LeftOver, Refused
 from orchestrator.runner import Runner
 from orchestrator.site import Outcome
-from orchestrator.terminal import Env, Json, Refresh, Root, Sets, Terminal, Yes, confirm, end_now, run, speak_plainly
+from orchestrator.terminal import (
+    Env,
+    Json,
+    Refresh,
+    Root,
+    Sets,
+    Terminal,
+    Unchecked,
+    Yes,
+    confirm,
+    end_now,
+    run,
+    speak_plainly,
+)
 
 app = typer.Typer(
     name="orchestrator",
@@ -198,17 +211,31 @@ def doctor(env: Env = "local", as_json: Json = False, sets: Sets = None, root: R
 
 
 @secret.command("set")
-def secret_set(env: Env = "local", sets: Sets = None, root: Root = CHECKOUT) -> None:
-    """Puts the token from standard input (or a hidden prompt) into Secrets Manager; it is never an argument."""
+def secret_set(env: Env = "local", unchecked: Unchecked = False, sets: Sets = None, root: Root = CHECKOUT) -> None:
+    """Puts the token from standard input (or a hidden prompt) into Secrets Manager; it is never an argument.
+
+    The model is asked for one token with it before it is stored, and with what is stored after that; one that the model
+    does not take is not stored.
+    """
 
     def job(runner: Runner, terminal: Terminal) -> None:
+        from orchestrator.tools import model
         from orchestrator.tools import secret as store
 
         name = runner.need("ecs", "secret set")["secret_name"]
         prompt = "Hugging Face token: "
         token = store.check(getpass.getpass(prompt) if sys.stdin.isatty() else sys.stdin.read())
+        asks = model.asks_with_token(runner.config) and not unchecked
+        reply = model.ask(runner.config, token) if asks else None
+        if reply and reply.is_of_the_token:
+            raise Refused(f"not stored: {reply.text}", f"{reply.remedy}; or store it all the same: --unchecked")
         store.put(runner.site.aws, name, token)
         terminal.say(f"set {name}; tasks that start from now on have it")
+        if reply and reply.ready:
+            reply = model.ask(runner.config, store.read(runner.site.aws, name))
+        if reply:
+            told = f" → {reply.remedy}" if reply.remedy else ""
+            terminal.say(f"the model, asked with it: {reply.text}{told}")
         terminal.say("running ones get it with the next release: " + runner.config.command("release"))
 
     run(env, sets, root, False, job)

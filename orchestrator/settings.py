@@ -138,7 +138,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("ecs", "alarm_5xx_threshold", int, 5, "Answers of 5xx from one colour in a minute that raise its alarm.", between(1, 1000000)),
     Setting("ecs", "alarm_evaluation_periods", int, 1, "Minutes in a row that an alarm's condition must hold.", between(1, 60)),
     Setting("ecs", "chatbot_backend", str, "auto", "Who answers: auto, embedded, huggingface or openai.", one_of("auto", "embedded", "huggingface", "openai")),
-    Setting("ecs", "chatbot_base_url", str, "", "Base URL of an OpenAI-compatible server.", like(r"(https?://[^\s@]+)?", "http://host:port/v1, without a user or password")),
+    Setting("ecs", "chatbot_base_url", str, "", "Base URL of an OpenAI-compatible server, or with huggingface of an Inference Endpoint.", like(r"(https?://[^\s@]+)?", "http://host:port/v1, without a user or password")),
     Setting("ecs", "chatbot_max_tokens", int, None, "Longest answer in tokens.", between(1, 1000000)),
     Setting("ecs", "chatbot_model", str, "", "Model to ask for."),
     Setting("ecs", "chatbot_rate_per_minute", float, None, "Requests that start work, per visitor and minute; 0 means no limit.", between(0, 1000000)),

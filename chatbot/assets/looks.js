@@ -23,7 +23,8 @@ export async function watch() {
   try {
     const response = await fetch("/readyz", { cache: "no-store" });
     const body = response.ok ? {} : await response.json();
-    banner(body.reason ?? "");
+    const troubles = JSON.parse($('meta[name="chatbot:troubles"]').content);
+    banner(response.ok ? "" : troubles[body.kind] ?? troubles.backend);
     if (!response.ok) pause = 5_000;
   } catch {
     pause = 15_000; // a server that is being replaced; the next message will tell

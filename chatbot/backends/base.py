@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
+from chatbot.backends.kinds import Kind, in_words
 from chatbot.conversation import Turn
 
 
@@ -31,64 +32,63 @@ class Piece:
 
 
 class BackendError(Exception):
-    """The model did not answer. `sentence` is for the visitor, `cause` (a kind, never a URL or token) for the log."""
+    """The model did not answer, in the way that `kind` says.
 
-    kind = "backend"
-    sentence = "The model could not answer. Please try again."
-    retriable = False
+    `said` are the provider's own words, `status`, `code` and `param` what it gave with them, `provider` which one it
+    was where a router tells; `seconds` after how long it may be tried again, or `when` in words; `cause` what failed,
+    where nothing was said.
+    """
 
-    def __init__(self, cause: str = "", sentence: str = "") -> None:
-        self.cause = cause or self.kind
-        self.sentence = sentence or type(self).sentence
-        super().__init__(self.cause)
+    def __init__(
+        self, kind: Kind, said: str = "", *, status: int | None = None, code: str = "", param: str = "",
+        provider: str = "", seconds: float | None = None, when: str = "", cause: str = "",
+    ) -> None:  # fmt: skip
+        self.kind = kind
+        self.said = said
+        self.status = status
+        self.code = code
+        self.param = param
+        self.provider = provider
+        self.seconds = seconds
+        self.when = when
+        self.cause = cause or (f"HTTP {status}" if status else code or kind.name)
+        super().__init__(f"{self.cause}: {said}" if said else self.cause)
 
+    @property
+    def sentence(self) -> str:
+        """For the visitor; nothing in it is the provider's."""
+        told = self.when or self.kind.when if self.seconds is None else in_words(self.seconds)
+        return self.kind.visitor.format(when=told)
 
-class Unauthorised(BackendError):
-    kind = "unauthorised"
-    sentence = "The model refused this site's credentials. Its operator has to set a valid token."
+    @property
+    def passing(self) -> bool:
+        """Whether a second try at once may do."""
+        return self.kind.retried and not self.seconds and not self.when
 
+    def facts(self) -> dict[str, Any]:
+        """For the operator: what is known of it, and what to do."""
+        told = {
+            "provider": self.provider,
+            "status": self.status,
+            "code": self.code,
+            "param": self.param,
+            "said": self.said,
+        }
+        return {**{name: value for name, value in told.items() if value}, "remedy": self.kind.operator}
 
-class RateLimited(BackendError):
-    kind = "rate_limited"
-    sentence = "The model is receiving too many requests. Please try again in a minute."
+    def as_kind(self, kind: Kind) -> BackendError:
+        return self._again(kind=kind)
 
+    def masked(self, mask: Callable[[str], str]) -> BackendError:
+        """With `mask` over all that the provider wrote."""
+        return self._again(
+            said=mask(self.said), code=mask(self.code), param=mask(self.param), provider=mask(self.provider)
+        )
 
-class Unavailable(BackendError):
-    kind = "unavailable"
-    sentence = "The model is not available right now. Please try again in a moment."
-    retriable = True
-
-
-class TimedOut(BackendError):
-    kind = "timed_out"
-    sentence = "The model took too long to answer. Please try again."
-    retriable = True
-
-
-class Interrupted(BackendError):
-    kind = "interrupted"
-    sentence = "The connection to the model broke off. What had arrived is kept; retry to get a whole answer."
-    retriable = True
-
-
-class Garbled(BackendError):
-    kind = "garbled"
-    sentence = "The model's answer could not be read. Please try again."
-
-
-class Empty(BackendError):
-    kind = "empty"
-    sentence = "The model sent no answer. Please try again."
-
-
-class TooLong(BackendError):
-    kind = "too_long"
-    sentence = "This message is too long for the model. Please shorten it."
-
-
-class Rejected(BackendError):
-    kind = "rejected"
-    sentence = "The model rejected the request. Rephrase it or start a new conversation."
+    def _again(self, **other: Any) -> BackendError:
+        fields = {name: getattr(self, name) for name in
+                  ("kind", "said", "status", "code", "param", "provider", "seconds", "when", "cause")}  # fmt: skip
+        return BackendError(**{**fields, **other})
 
 
 class Backend(Protocol):

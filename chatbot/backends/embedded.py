@@ -16,7 +16,8 @@ from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
-from chatbot.backends.base import BackendError, Garbled, Options, Piece, TooLong, Unavailable
+from chatbot.backends import kinds
+from chatbot.backends.base import BackendError, Options, Piece
 from chatbot.conversation import Turn, without_oldest
 from chatbot.settings import Settings
 
@@ -80,11 +81,12 @@ class Embedded:
 
     def _load(self) -> list[Slot]:
         if self._file is None:
-            raise Unavailable(f"the package {PACKAGE.replace('_', '-')} is not installed and MODEL_GGUF is not set")
+            package = PACKAGE.replace("_", "-")
+            raise BackendError(kinds.NOT_INSTALLED, f"the package {package} is not installed and MODEL_GGUF is not set")
         try:
             import xllamacpp
         except ImportError as error:  # a slim image without libgomp1 ends here as well
-            raise Unavailable(f"xllamacpp cannot be imported: {error}") from error
+            raise BackendError(kinds.NOT_INSTALLED, f"xllamacpp cannot be imported: {error}") from error
         parameters = xllamacpp.CommonParams()
         parameters.model.path = str(self._file)
         # A llama.cpp per slot with one thread each (the weights are mapped once). Threads that share an answer wait
@@ -102,7 +104,7 @@ class Embedded:
         try:
             return [Slot(xllamacpp.Server(parameters)) for _ in range(self.concurrency)]
         except RuntimeError as error:
-            raise Unavailable(f"{self._file.name} cannot be loaded: {error}") from error
+            raise BackendError(kinds.NOT_INSTALLED, f"{self._file.name} cannot be loaded: {error}") from error
 
     async def stream(self, turns: Sequence[Turn], options: Options) -> AsyncGenerator[Piece, None]:
         await self.check()
@@ -130,8 +132,10 @@ class Embedded:
         self._threads.submit(generate)
         try:
             while (item := await arrived.get()) is not None:
+                if isinstance(item, BackendError):
+                    raise item
                 if isinstance(item, BaseException):
-                    raise item if isinstance(item, BackendError) else Unavailable(type(item).__name__) from item
+                    raise BackendError(kinds.UNAVAILABLE, cause=type(item).__name__) from item
                 yield _piece(item)
         finally:
             stopped.set()
@@ -154,7 +158,7 @@ class Embedded:
         while self._tokens(messages := self._messages(turns, options)) > room:
             shorter = without_oldest(turns)
             if len(shorter) == len(turns):
-                raise TooLong()
+                raise BackendError(kinds.TOO_LONG)
             turns = shorter
         return {
             "messages": messages,
@@ -190,8 +194,8 @@ class Embedded:
 def _piece(chunk: dict[str, Any]) -> Piece:
     if error := chunk.get("error"):
         if error.get("type") == "exceed_context_size_error":
-            raise TooLong()
-        raise Garbled(str(error.get("type", "error")))
+            raise BackendError(kinds.TOO_LONG)
+        raise BackendError(kinds.GARBLED, code=str(error.get("type", "error")))
     usage = chunk.get("usage") or {}
     choice = (chunk.get("choices") or [{}])[0]
     return Piece(

@@ -1,4 +1,4 @@
-"""The Hugging Face token in Secrets Manager: put and asked about, never read back to anyone."""
+"""The Hugging Face token in Secrets Manager: put, asked about and tried, never shown to anyone."""
 
 from __future__ import annotations
 
@@ -52,6 +52,13 @@ def _placeholder(client: Any, secret: str) -> str:
 
 def _versions(client: Any, secret: str) -> dict[str, list[str]]:
     return dict(client.describe_secret(SecretId=secret).get("VersionIdsToStages", {}))
+
+
+def read(aws: Aws, secret: str) -> str:
+    """The token, for the model alone; empty where none is set."""
+    with explained("secretsmanager:GetSecretValue"):
+        value = aws.client("secretsmanager").get_secret_value(SecretId=secret).get("SecretString", PLACEHOLDER)
+    return "" if value == PLACEHOLDER else str(value)
 
 
 def status(aws: Aws, secret: str) -> Status:

@@ -37,6 +37,8 @@ def write(reports: Iterable[pytest.TestReport], module: Mapping[str, Any]) -> No
             test, engine = found.groups()
             outcomes[module[test].__doc__.partition("\n")[0], engine].add(report.outcome)
             versions[engine] = str(dict(report.user_properties).get("version", versions.get(engine, "")))
+    if not versions:  # none of its tests was run
+        return
     lines = ["| what a visitor does | " + " | ".join(f"{name} {number}" for name, number in versions.items()) + " |"]
     lines.append("|---|" + "---|" * len(versions))
     for row in rows_of(module):

@@ -16,6 +16,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
+from tests.chatbot.refusals import REFUSALS
+
 Lines = AsyncGenerator[bytes, None]
 
 
@@ -107,6 +109,12 @@ async def error_event(text: str) -> Lines:
     yield b'data: {"error": "out of memory on http://10.0.0.7 with hf_secret", "error_type": "generation"}\n\n'
 
 
+async def filters(text: str) -> Lines:
+    yield chunk("The beginning")
+    yield chunk("", "content_filter")
+    yield b"data: [DONE]\n\n"
+
+
 async def script(text: str) -> Lines:
     yield chunk("<script>window.hacked = 1</script><img src=x onerror='window.hacked = 1'>"
                 "<iframe src='https://evil.example'></iframe>![x](https://evil.example/pixel.png)"
@@ -137,7 +145,7 @@ async def says(text: str) -> Lines:
 STREAMS: dict[str, Callable[[str], Lines]] = {
     f.__name__: f
     for f in (slowly, drips, steadily, stalls_at_once, stalls, cuts, garbage, wrong_shape, nothing, emoji,
-              endless, error_event, script, markdown, says)
+              endless, error_event, filters, script, markdown, says)
 }  # fmt: skip
 
 
@@ -170,10 +178,20 @@ class FakeOpenAI:
         body = await request.json()
         self.requests.append(body)
         text = str(body["messages"][-1]["content"])
-        word = text.split(" ")[0]
+        # A model of that name refuses every question so: `refuses/hf_credits`.
+        word = str(body.get("model")).removeprefix("refuses/")
+        word = word if word in REFUSALS else text.split(" ")[0]
         self.asked[word] += 1
+        if self.key and request.headers.get("authorization") != f"Bearer {self.key}":
+            return JSONResponse({"error": "wrong key"}, 401)
+        if refusal := REFUSALS.get(word):
+            return Response(
+                refusal.content, 200 if refusal.event else refusal.status, refusal.headers, refusal.content_type
+            )
         if word.isdigit():
             return JSONResponse({"error": {"message": "internal http://10.0.0.7 hf_secret"}}, int(word))
+        if word == "echoes":
+            return JSONResponse({"error": {"message": f"cannot take {text!r}, with sk-very-secret"}}, 400)
         if word == "once" and self.asked[word] % 2:
             return JSONResponse({"error": "warming up"}, 503)
         if word == "page":

@@ -16,14 +16,14 @@ from tests.chatbot.conftest import Stage
 from tests.chatbot.fake_openai import FakeOpenAI
 from tests.chatbot.served import Served, now
 
-# what is asked, what the visitor reads, how the log names the end
+# what is asked, what the visitor reads, how the log names the end; tests/chatbot/refusals.json has what providers say
 FAULTS = [
     ("stalls_at_once", "took too long to answer", "timed_out"),
-    ("stalls", "broke off", "interrupted"),
+    ("stalls", "stopped in the middle", "stalled"),
     ("cuts", "broke off", "interrupted"),
-    ("401", "refused this site's credentials", "unauthorised"),
-    ("403", "refused this site's credentials", "unauthorised"),
-    ("404", "rejected the request", "rejected"),
+    ("401", "does not accept this site's token", "unauthorised"),
+    ("403", "not allowed to use the model", "forbidden"),
+    ("404", "not to be found", "no_model"),
     ("413", "too long for the model", "too_long"),
     ("429", "too many requests", "rate_limited"),
     ("500", "not available right now", "unavailable"),
@@ -31,9 +31,12 @@ FAULTS = [
     ("504", "took too long to answer", "timed_out"),
     ("garbage", "could not be read", "garbled"),
     ("wrong_shape", "could not be read", "garbled"),
-    ("page", "sent no answer", "empty"),
+    ("page", "Something that is not the model answered", "page"),
     ("nothing", "sent no answer", "empty"),
     ("error_event", "broke off", "interrupted"),
+    ("filters", "content filter", "filtered"),
+    ("hf_credits", "credits of this site for its model are used up", "credits"),
+    ("openrouter_event", "credits of this site for its model are used up", "credits"),
 ]
 
 
@@ -65,16 +68,17 @@ def test_a_fault_is_a_sentence_and_a_log_line_and_the_next_question_is_answered(
     assert not any(secret in str(caught.value) for secret in ("http", "10.0.0.7", "hf_secret", "sk-very-secret"))
     [line] = served.answered(since)
     assert (line["stop"], line["level"]) == (stop, "warning")
-    assert line["cause"]
+    assert line["cause"] and line["remedy"]
     assert ask(client, "still there?")[-1] == "You said: still there? "
 
 
 def test_nothing_of_a_fault_or_of_a_text_ever_reaches_the_log(served: Served, client: Client) -> None:
     since = now()
-    with pytest.raises(AppError):
-        ask(client, "error_event my private words")
+    for fault in ("error_event", "400", "echoes"):
+        with pytest.raises(AppError):
+            ask(client, f"{fault} my private words, all of them")
     ask(client, "more private words")
-    served.answered(since, count=2)
+    served.answered(since, count=4)
     text = repr(served.written())
     for secret in ("private", "sk-very-secret", "hf_secret", "10.0.0.7"):
         assert secret not in text

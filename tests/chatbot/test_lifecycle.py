@@ -17,18 +17,18 @@ from tests.ports import free_port
 
 def test_a_usable_backend_is_ready_and_a_healthy_process_is_alive(app: App) -> None:
     assert app.get("/healthz") == (200, '{"status":"alive"}')
-    assert app.get("/readyz") == (200, '{"status":"ready"}')
+    assert app.get("/readyz") == (200, '{"kind":"ready","status":null,"code":null}')
 
 
 @pytest.mark.parametrize(
-    ("settings", "cause", "reason"),
+    ("settings", "cause", "kind"),
     [
-        ({"CHATBOT_API_KEY": "wrong"}, "HTTP 401", "set a valid token"),
-        ({"CHATBOT_BASE_URL": "http://127.0.0.1:9/v1"}, "ConnectError", "not available right now"),
+        ({"CHATBOT_API_KEY": "wrong"}, "HTTP 401", "unauthorised"),
+        ({"CHATBOT_BASE_URL": "http://127.0.0.1:9/v1"}, "ConnectError", "unreachable"),
     ],
 )
 def test_an_unusable_backend_is_a_line_in_the_log_and_not_ready_while_the_process_is_alive(
-    start: Any, settings: dict[str, str], cause: str, reason: str
+    start: Any, settings: dict[str, str], cause: str, kind: str
 ) -> None:
     fake = FakeOpenAI(key="right").start()
     app = start(**{"CHATBOT_BASE_URL": fake.url, **settings})
@@ -36,7 +36,7 @@ def test_an_unusable_backend_is_a_line_in_the_log_and_not_ready_while_the_proces
     assert (line["ready"], line["level"], line["cause"]) == (False, "error", cause)
     assert app.get("/healthz")[0] == 200
     status, body = app.get("/readyz")
-    assert status == 503 and reason in body and "127.0.0.1" not in body
+    assert status == 503 and f'"kind":"{kind}"' in body and "127.0.0.1" not in body
     fake.stop()
 
 

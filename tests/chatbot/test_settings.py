@@ -108,7 +108,7 @@ def shown_default(default: object) -> str:
 
 
 @pytest.mark.parametrize(("arguments", "code", "says"), [
-    (["nonsense"], 2, "unrecognized arguments: nonsense"), (["--port", "1"], 2, "usage: python -m chatbot"),
+    (["nonsense"], 2, "invalid choice: 'nonsense'"), (["--port", "1"], 2, "usage: python -m chatbot"),
     (["--help"], 0, "docs/chatbot.md"), (["--version"], 0, f"chatbot {chatbot.__version__}"),
 ])  # fmt: skip
 def test_arguments_are_answered_with_usage_and_nothing_is_served(arguments: list[str], code: int, says: str) -> None:

@@ -20,8 +20,8 @@ Serve = Callable[..., Served]
 
 @pytest.mark.parametrize(
     ("question", "sentence"),
-    [("401", "refused this site's credentials"), ("503", "not available"), ("cuts", "broke off"),
-     ("stalls", "broke off"), ("garbage", "could not be read"), ("429", "too many requests")],
+    [("401", "does not accept this site's token"), ("503", "not available"), ("cuts", "broke off"),
+     ("stalls", "stopped in the middle"), ("garbage", "could not be read"), ("429", "too many requests")],
 )  # fmt: skip
 def test_a_fault_is_a_sentence_on_the_page_with_another_try_and_the_page_still_works(
     page: Page, served: Served, question: str, sentence: str
@@ -83,7 +83,7 @@ def test_an_unusable_model_is_a_banner_that_goes_when_it_is_back(opened: Callabl
     refused = serve(CHATBOT_BASE_URL=fake.url, CHATBOT_API_KEY="wrong")
     refused.wait(lambda: refused.lines("backend"), what="the failed check")
     page = opened(refused.url)
-    expect(page.get_by_role("alert")).to_contain_text("has to set a valid token")
+    expect(page.get_by_role("alert")).to_contain_text("does not accept this site's token")
     fake.key = "wrong"
     expect(page.get_by_role("alert")).to_be_hidden(timeout=20_000)
     fake.stop()
