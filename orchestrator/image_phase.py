@@ -41,7 +41,10 @@ class ImageWork:
         return "" if _is_there(site, needs, answer["digest"]) else "the image is gone from the repository"
 
     def _fingerprint(self, site: Site) -> dict[str, str]:
-        return {"source": _source(site).fingerprint(), "builder": site.config.get("image", "builder")}
+        source, builder = _source(site), site.config.get("image", "builder")
+        # A build elsewhere is sent what git tracks: a file that is added to it is news there.
+        names = [] if builder in ("docker", "bundle") else source.tracked()
+        return {"source": source.fingerprint(names), "builder": builder}
 
     def apply(
         self, site: Site, needs: Answers, listener: Listener, *, yes: bool, answered: Callable[[], None]

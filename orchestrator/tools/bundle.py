@@ -6,24 +6,24 @@ source, same digest, everywhere: entries sorted, times 0, owner 0, and no compre
 
 from __future__ import annotations
 
-import fnmatch
 import hashlib
 import io
 import json
 import posixpath
+import re
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from orchestrator.errors import BadDocument
+from orchestrator.tools import context
 from orchestrator.tools.dockerfile import Copy, Stage
 from orchestrator.tools.registry import MANIFEST
 
 LAYER = "application/vnd.oci.image.layer.v1.tar"
 CONFIG = "application/vnd.oci.image.config.v1+json"
-NEVER = ("__pycache__", "*.pyc", ".git", ".DS_Store")
 
 
 @dataclass(frozen=True)
@@ -42,8 +42,8 @@ def sha256(content: bytes) -> str:
     return f"sha256:{hashlib.sha256(content).hexdigest()}"
 
 
-def build(stage: Stage, context: Path, platform: str, labels: dict[str, str]) -> Bundle:
-    layer = _layer(stage, context)
+def build(stage: Stage, root: Path, platform: str, labels: dict[str, str], dockerfile: Path) -> Bundle:
+    layer = _layer(stage, root, dockerfile)
     config = _json(_config(stage, platform, labels, sha256(layer)))
     manifest = {
         "schemaVersion": 2,
@@ -55,69 +55,89 @@ def build(stage: Stage, context: Path, platform: str, labels: dict[str, str]) ->
     return Bundle({sha256(layer): layer, sha256(config): config}, _json(manifest))
 
 
-def files(copies: list[Copy], context: Path) -> Iterator[tuple[str, Path]]:
-    """Every copied file: its absolute path in the image and where it lies, as COPY's rules say."""
-    ignored = _ignored(context)
+@dataclass(frozen=True)
+class Copied:
+    """A file or a link as it lies in the image."""
+
+    file: Path
+    link: str  # where it leads; empty for a file
+    mode: int
+
+
+def files(copies: list[Copy], root: Path, dockerfile: Path) -> Iterator[tuple[str, Copied]]:
+    """What is copied out of the context: its absolute path in the image, and what lies there, as COPY's rules say."""
+    rules = context.ignores(root, dockerfile)[:1]  # as BuildKit: that of the Dockerfile, or else .dockerignore
+    known = {entry.path: entry for entry in context.entries(root, rules)}
     for copy in copies:
         target = posixpath.normpath(posixpath.join(copy.folder, copy.target))
-        into = copy.target.endswith("/") or copy.target in (".", "./") or len(copy.sources) > 1
-        for source in copy.sources:
-            for match in _matches(copy, source, context):
-                if match.is_dir():
-                    for file in sorted(match.rglob("*")):
-                        inside = file.relative_to(match).as_posix()
-                        if file.is_file() and not _skip(file.relative_to(context).as_posix(), ignored):
-                            yield posixpath.join(target, inside), file
-                elif not _skip(match.relative_to(context).as_posix(), ignored):
-                    yield posixpath.join(target, match.name) if into else target, match
+        found = [match for source in copy.sources for match in _matches(copy, source, root, known)]
+        if not found:
+            what = " ".join(copy.sources)
+            raise BadDocument(f"Dockerfile line {copy.line}: there is no {what} to copy", "mend the COPY or the source")
+        is_there = target == posixpath.normpath(copy.folder)  # made by WORKDIR
+        into = copy.target.endswith("/") or is_there or len(found) > 1
+        for match in found:
+            if match and not known[match].is_folder:
+                place = posixpath.join(target, posixpath.basename(match)) if into else target
+                yield place, _copied(root, known[match], copy.mode, follow=True)
+            for path, entry in known.items():
+                if not entry.is_folder and path.startswith(f"{match}/" if match else ""):
+                    inside = path[len(match) + 1 :] if match else path
+                    yield posixpath.join(target, inside), _copied(root, entry, copy.mode)
 
 
-def _matches(copy: Copy, source: str, context: Path) -> list[Path]:
-    pattern = posixpath.normpath(source.lstrip("/"))
+def _copied(root: Path, entry: context.Entry, mode: int, *, follow: bool = False) -> Copied:
+    file = root / entry.path
+    if entry.is_link and not follow:
+        return Copied(file, str(file.readlink()), 0o777)
+    # Permissions as git has them: a bundle is the same on every machine, whatever its umask.
+    return Copied(file, "", mode or (0o755 if file.stat().st_mode & 0o100 else 0o644))
+
+
+def _matches(copy: Copy, source: str, root: Path, known: Mapping[str, context.Entry]) -> list[str]:
+    """The entries that a source means, by their paths; "" is all of the context."""
+    pattern = posixpath.normpath(source.lstrip("/") or ".")
     if pattern.startswith(".."):
         raise BadDocument(f"Dockerfile line {copy.line}: {source} lies outside the context", "copy from inside it")
-    found = [context] if pattern == "." else sorted(context.glob(pattern))
-    if not found:
-        raise BadDocument(f"Dockerfile line {copy.line}: there is no {source} to copy", "mend the COPY or the source")
-    return found
+    if pattern == ".":
+        return [""]
+    if not re.search(r"[*?\[\\]", pattern):
+        followed = (root / pattern).resolve()
+        inside = followed.relative_to(root.resolve()).as_posix() if followed.is_relative_to(root.resolve()) else ""
+        if pattern in known and known[pattern].is_link and not (root / inside).is_dir():
+            return [pattern] if inside in known else []  # its file is copied, under the link's name
+        found = [inside] if inside in known else []
+        if not found:
+            raise BadDocument(
+                f"Dockerfile line {copy.line}: there is no {source} to copy", "mend the COPY or the source"
+            )
+        return found
+    parts = [context.Pattern(part) for part in pattern.split("/")]
+    return [path for path in known if _meets(path.split("/"), parts)]
 
 
-def _ignored(context: Path) -> list[str]:
-    file = context / ".dockerignore"
-    lines = file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
-    return [line.strip().strip("/") for line in lines if line.strip() and not line.startswith("#")]
+def _meets(path: list[str], parts: list[context.Pattern]) -> bool:
+    return len(path) == len(parts) and all(part.matches(name) for part, name in zip(parts, path, strict=True))
 
 
-def _skip(path: str, ignored: list[str]) -> bool:
-    parts = path.split("/")
-    if any(fnmatch.fnmatch(part, pattern) for part in parts for pattern in NEVER):
-        return True
-    skip = False
-    for pattern in ignored:
-        wanted = pattern.removeprefix("!").removeprefix("**/").strip("/")
-        prefixes = ["/".join(parts[:count]) for count in range(1, len(parts) + 1)]
-        anywhere = pattern.removeprefix("!").startswith("**/")
-        if any(fnmatch.fnmatch(prefix, wanted) for prefix in prefixes) or (
-            anywhere and any(fnmatch.fnmatch(part, wanted) for part in parts)
-        ):
-            skip = not pattern.startswith("!")
-    return skip
-
-
-def _layer(stage: Stage, context: Path) -> bytes:
-    content = {path.lstrip("/"): file for path, file in files(stage.copies, context)}
+def _layer(stage: Stage, root: Path, dockerfile: Path) -> bytes:
+    content = {path.lstrip("/"): copied for path, copied in files(stage.copies, root, dockerfile)}
     folders = {parent for path in content for parent in _parents(path)} | set(_parents(f"{stage.folder.strip('/')}/x"))
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as tar:
         for name in sorted(folders | content.keys()):
             entry = tarfile.TarInfo(name)
-            if name in content:
-                data = content[name].read_bytes()
-                entry.size, entry.mode = len(data), 0o755 if content[name].stat().st_mode & 0o100 else 0o644
-                tar.addfile(entry, io.BytesIO(data))
-            else:
+            copied = content.get(name)
+            if copied is None:
                 entry.type, entry.mode = tarfile.DIRTYPE, 0o755
                 tar.addfile(entry)
+            elif copied.link:
+                entry.type, entry.mode, entry.linkname = tarfile.SYMTYPE, copied.mode, copied.link
+                tar.addfile(entry)
+            else:
+                data = copied.file.read_bytes()
+                entry.size, entry.mode = len(data), copied.mode
+                tar.addfile(entry, io.BytesIO(data))
     return buffer.getvalue()
 
 

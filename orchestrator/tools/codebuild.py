@@ -35,7 +35,8 @@ def build(
     """Builds what git tracks in ``root``, unless the registry has an image of the same source already."""
     with explained("ecr:GetAuthorizationToken"):
         registry = Registry(access(aws.client("ecr")), repository_url.partition("/")[2])
-    found = _pushed(registry, source, repository_url)
+    names = source.tracked()
+    found = _pushed(registry, source, repository_url, names)
     if found:
         say(f"{found.tag} is in the registry already")
         return found
@@ -43,21 +44,23 @@ def build(
     client = aws.client("codebuild")
     with explained("codebuild:StartBuild"):
         running = _running(client, place, location)
-        started = running or client.start_build(**_request(place, root, source, location, repository_url))["build"]
+        started = (
+            running or client.start_build(**_request(place, root, source, location, repository_url, names))["build"]
+        )
     say(f"{'follows' if running else 'started'} build {started['id']}")
     _follow(aws, started["id"], say, cancel)
-    found = _pushed(registry, source, repository_url, pushed=True)
+    found = _pushed(registry, source, repository_url, names, pushed=True)
     if not found:
         raise ImageFailed(f"build {started['id']} ended well, but its image is not in the registry", "try again")
     return found
 
 
 def _pushed(
-    registry: Registry, source: image.Source, repository_url: str, *, pushed: bool = False
+    registry: Registry, source: image.Source, repository_url: str, names: list[str], *, pushed: bool = False
 ) -> image.Built | None:
     """The build machine's engine decides which builder it is; on AWS it is always Docker."""
     for builder in ("docker", "bundle"):
-        tag = image.tag_of(source, builder)
+        tag = image.tag_of(source, builder, names)
         if digest := registry.digest_of(tag):
             return image.Built(f"{repository_url}@{digest}", digest, tag, builder, pushed)
     return None
@@ -89,7 +92,7 @@ def _running(client: Any, place: Place, location: str) -> dict[str, Any] | None:
 
 
 def _request(
-    place: Place, root: Path, source: image.Source, location: str, repository_url: str
+    place: Place, root: Path, source: image.Source, location: str, repository_url: str, names: list[str]
 ) -> dict[str, Any]:  # fmt: skip
     if not source.context.is_relative_to(root.resolve()):
         raise BadDocument(f"{source.context} lies outside {root}, which is what a build elsewhere gets", "move it in")
@@ -101,6 +104,8 @@ def _request(
         "IMAGE_BUILD_ARGS": " ".join(f"--build-arg {name}={value}" for name, value in source.arguments.items()),
         "IMAGE_REVISION": source.revision(),
         "IMAGE_CREATED": source.created(),
+        # Taken here: what unpacks a zip gives its files other modes, and leaves no empty folder.
+        "IMAGE_FINGERPRINT": source.fingerprint(names),
     }
     return {
         "projectName": place.project,

@@ -6,6 +6,7 @@ and shell forms. Standard library only, because CodeBuild runs it as it lies in 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import shlex
@@ -26,6 +27,7 @@ class Copy:
     target: str
     folder: str
     line: int
+    mode: int = 0  # of --chmod
 
 
 @dataclass
@@ -43,22 +45,48 @@ class Stage:
     entrypoint: list[str] = field(default_factory=list)
     command: list[str] = field(default_factory=list)
     stop_signal: str = ""
+    shell: list[str] = field(default_factory=lambda: ["/bin/sh", "-c"])
 
 
 def parse(text: str, arguments: Mapping[str, str] | None = None, name: str = "Dockerfile") -> list[Stage]:
-    """The stages, the last one last; ``arguments`` are the build's (``--build-arg``)."""
+    """The stages, the last one last; ``arguments`` are the build's (``--build-arg``).
+
+    Raises BadDocument, by name and line, for what a bundle could only misread; Docker may well build it.
+    """
     reader = _Reader(dict(arguments or {}), name)
     for line, instruction, rest in _instructions(text, name):
-        reader.read(line, instruction, rest)
+        try:
+            reader.read(line, instruction, rest)
+        except ValueError as error:  # of shlex
+            raise BadDocument(f"{name} line {line}: {error}".lower(), "close the quotation") from None
     if not reader.stages:
         raise BadDocument(f"{name} has no FROM", "write a Dockerfile")
     return reader.stages
 
 
+def bases(text: str, arguments: Mapping[str, str] | None = None) -> list[str]:
+    """The images that the stages start from, as far as they can be told: nothing is refused, a builder judges."""
+    reader = _Reader(dict(arguments or {}), "Dockerfile")
+    with contextlib.suppress(BadDocument):
+        for line, instruction, rest in _instructions(text, "Dockerfile"):
+            if instruction in ("ARG", "FROM") and rest:
+                with contextlib.suppress(ValueError, BadDocument):
+                    reader.read(line, instruction, rest)
+    named = {stage.name.lower() for stage in reader.stages if stage.name}
+    found = (stage.base for stage in reader.stages if stage.base.lower() not in named | {"scratch", ""})
+    return [base for base in dict.fromkeys(found) if "$" not in base]
+
+
+_HEREDOC = re.compile(r"""\d*<<(-?)(["']?)([A-Za-z_][\w.-]*)\2""")
+_WORD = re.compile(r"""(?:[^\s"']|"(?:\\.|[^"\\])*"|'[^']*'|["'])+""")
+
+
 def _instructions(text: str, name: str) -> Iterator[tuple[int, str, str]]:
-    escape = "`" if re.match(r"#\s*escape\s*=\s*`", text) else "\\"
-    pending, start = "", 0
-    for number, raw in enumerate(text.splitlines(), 1):
+    """Line, name and rest of each; the bodies of heredocs are read over."""
+    text = text.removeprefix("\ufeff")
+    escape, pending, start = _escape(text), "", 0
+    lines = iter(enumerate(text.splitlines(), 1))
+    for number, raw in lines:
         line = raw.strip()
         if line.startswith("#") or not line:
             continue
@@ -66,14 +94,34 @@ def _instructions(text: str, name: str) -> Iterator[tuple[int, str, str]]:
         if line.endswith(escape):
             pending += line[:-1].rstrip() + " "
             continue
-        instruction, _, rest = (pending + line).partition(" ")
-        # A heredoc's body would otherwise be read as instructions.
-        if re.search(r"<<-?[\"']?[A-Za-z_]", rest) and instruction.upper() in {"RUN", "COPY", "ADD"}:
-            raise BadDocument(f"{name} line {start}: a heredoc is not supported", "put it into a file of its own")
-        yield start, instruction.upper(), rest.strip()
+        instruction, _, rest = re.sub(r"\s+", " ", pending + line, count=1).partition(" ")
+        instruction = instruction.upper()
+        if instruction in ("RUN", "COPY", "ADD"):
+            for word in _WORD.findall(rest):
+                if found := _HEREDOC.fullmatch(word):
+                    _read_over(lines, found[3], tabs=bool(found[1]), where=f"{name} line {start}")
+        yield start, instruction, rest.strip()
         pending, start = "", 0
     if pending:
         raise BadDocument(f"{name} line {start}: the last line ends with a continuation", "remove the last backslash")
+
+
+def _escape(text: str) -> str:
+    """https://docs.docker.com/reference/dockerfile/#parser-directives: they stand above everything else."""
+    for line in text.splitlines():
+        directive = re.fullmatch(r"#\s*(\w+)\s*=\s*(.+?)\s*", line.strip())
+        if not directive:
+            break
+        if directive[1].lower() == "escape":
+            return directive[2]
+    return "\\"
+
+
+def _read_over(lines: Iterator[tuple[int, str]], end: str, *, tabs: bool, where: str) -> None:
+    for _, line in lines:
+        if (line.lstrip("\t") if tabs else line) == end:
+            return
+    raise BadDocument(f"{where}: the heredoc has no {end} at its end", f"write a line {end}")
 
 
 class _Reader:
@@ -92,6 +140,8 @@ class _Reader:
         elif not self.stages:
             raise BadDocument(f"{self._name} line {line}: {instruction} before FROM", "start with FROM")
         elif instruction in ("COPY", "ADD"):
+            if instruction == "ADD" and re.search(r"\.(tar|tgz|tbz2?|txz)(\.(gz|bz2|xz|zst))?\b", rest):
+                raise BadDocument(f"{self._name} line {line}: a bundle unpacks no archive", _BY_DOCKER)
             self._copy(line, rest)
         elif instruction in ("ENV", "LABEL"):
             pairs = self._pairs(rest)
@@ -111,9 +161,11 @@ class _Reader:
         elif instruction == "STOPSIGNAL":
             stage.stop_signal = self._fill(rest)
         elif instruction == "ENTRYPOINT":
-            stage.entrypoint, stage.command = _command(rest), []
+            stage.entrypoint, stage.command = _command(rest, stage.shell), []
         elif instruction == "CMD":
-            stage.command = _command(rest)
+            stage.command = _command(rest, stage.shell)
+        elif instruction == "SHELL":
+            stage.shell = _command(rest, stage.shell)
 
     def _argument(self, rest: str) -> None:
         for word in shlex.split(rest):
@@ -131,21 +183,33 @@ class _Reader:
                 stage = Stage(
                     before.base, stage.name, list(before.copies), dict(before.environment), dict(before.labels),
                     list(before.ports), before.folder, before.user, list(before.entrypoint), list(before.command),
-                    before.stop_signal,
+                    before.stop_signal, list(before.shell),
                 )  # fmt: skip
         self.stages.append(stage)
 
     def _copy(self, line: int, rest: str) -> None:
-        words = json.loads(rest) if rest.startswith("[") else shlex.split(rest)
-        flags = [word for word in words if word.startswith("--")]
-        places = [self._fill(word) for word in words if not word.startswith("--")]
+        flags: list[str] = []
+        while match := re.match(r"(--\S+)\s+", rest):
+            flags.append(match[1])
+            rest = rest[match.end() :]
+        places = [self._fill(word) for word in _listed(rest) or shlex.split(rest)]
         remote = [place for place in places[:-1] if re.match(r"(https?|git|ssh)://|git@", place)]
-        if any(word.startswith("--from=") for word in flags) or remote:
+        if any(flag.startswith("--from=") for flag in flags) or remote:
             return
+        where = f"{self._name} line {line}"
         if len(places) < 2:
-            raise BadDocument(f"{self._name} line {line}: COPY needs a source and a target", "name both")
+            raise BadDocument(f"{where}: COPY needs a source and a target", "name both")
+        mode = 0
+        for flag in flags:
+            name, _, value = flag.partition("=")
+            if name == "--chmod" and re.fullmatch("[0-7]{3,4}", value):
+                mode = int(value, 8)
+            elif name not in ("--chown", "--link"):
+                raise BadDocument(f"{where}: a bundle does not know {flag}", _BY_DOCKER)
+        if any(_HEREDOC.fullmatch(place) for place in places[:-1]):
+            raise BadDocument(f"{where}: a bundle holds no heredoc", f"put it into a file of its own, or {_BY_DOCKER}")
         stage = self.stages[-1]
-        stage.copies.append(Copy(tuple(places[:-1]), places[-1], stage.folder, line))
+        stage.copies.append(Copy(tuple(places[:-1]), places[-1], stage.folder, line, mode))
 
     def _pairs(self, rest: str) -> dict[str, str]:
         words = shlex.split(rest)
@@ -169,10 +233,16 @@ class _Reader:
         return re.sub(r"\$(?:\{(?P<braced>\w+)(?:(?P<operator>:[-+])(?P<word>[^}]*))?\}|(?P<plain>\w+))", value, text)
 
 
-def _command(rest: str) -> list[str]:
+_BY_DOCKER = "build it with Docker: image.builder docker or codebuild"
+
+
+def _listed(rest: str) -> list[str]:
+    """The words of the JSON form; empty for what is not JSON, which Docker, too, takes as the shell form."""
     if rest.startswith("["):
-        try:
+        with contextlib.suppress(json.JSONDecodeError):
             return [str(word) for word in json.loads(rest)]
-        except json.JSONDecodeError:
-            pass  # Docker, too, takes what is not JSON as the shell form.
-    return ["/bin/sh", "-c", rest]
+    return []
+
+
+def _command(rest: str, shell: list[str]) -> list[str]:
+    return _listed(rest) or ([] if rest.strip() == "[]" else [*shell, rest])

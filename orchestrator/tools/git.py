@@ -5,20 +5,23 @@ from __future__ import annotations
 import os
 import shlex
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from orchestrator.errors import Unreachable
 from orchestrator.tools import process
 
 
-def revision_of(root: Path, paths: Iterable[str]) -> str:
-    """The commit that is checked out, ``-dirty`` when ``paths`` differ from it; ``unknown`` without git."""
-    commit = head(root)
+def revision_of(folder: Path, counts: Callable[[str], bool]) -> str:
+    """The commit that is checked out, ``-dirty`` when a path in ``folder`` that counts differs from it; ``unknown``
+    without git."""
+    commit = head(folder)
     if not commit:
         return "unknown"
-    changed = process.run(["git", "status", "--porcelain", "--", *paths], cwd=root)
-    return f"{commit}-dirty" if changed.out.strip() else commit
+    tracked = process.run(["git", "diff", "--name-only", "--relative", "-z", "HEAD"], cwd=folder)
+    others = process.run(["git", "ls-files", "--others", "--exclude-standard", "-z"], cwd=folder)
+    changed = (tracked.out + others.out).split("\0")
+    return f"{commit}-dirty" if any(counts(path) for path in changed if path) else commit
 
 
 def author_date(root: Path, revision: str) -> str:

@@ -15,14 +15,15 @@ import hashlib
 import json
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from orchestrator.errors import BadDocument, DeployError, ImageFailed, MissingTool
-from orchestrator.tools import bundle, dockerfile, git, process
+from orchestrator.tools import bundle, context, dockerfile, git, process
 from orchestrator.tools.registry import Access, Registry, access
 
 Say = Callable[[str], None]
@@ -39,36 +40,66 @@ class Source:
     arguments: Mapping[str, str] = field(default_factory=dict)
     commit: str = ""
     written: str = ""
+    known: str = ""  # the fingerprint, where somebody else has taken it
 
     @property
     def file(self) -> Path:
         return self.context / self.file_name
 
     def stages(self) -> list[dockerfile.Stage]:
-        try:
-            text = self.file.read_text(encoding="utf-8")
-        except OSError as error:
-            raise BadDocument(f"{self.file} cannot be read: {error.strerror}", "set image.dockerfile") from None
+        text = self._text().decode("utf-8", "replace")
         return dockerfile.parse(text, self.arguments, self.file_name)
 
-    def inputs(self) -> list[Path]:
-        """The Dockerfile and every file that any of its stages copies from the context."""
-        copies = [copy for stage in self.stages() for copy in stage.copies]
-        return [self.file, *sorted({file for _, file in bundle.files(copies, self.context)})]
+    def _text(self) -> bytes:
+        try:
+            return self.file.read_bytes()
+        except OSError as error:
+            raise BadDocument(f"{self.file} cannot be read: {error.strerror}", "set image.dockerfile") from None
 
-    def fingerprint(self) -> str:
-        digest = hashlib.sha256(json.dumps([self.platform, sorted(self.arguments.items())]).encode())
-        for file in self.inputs():
-            mode = b"x" if file.stat().st_mode & 0o100 else b"-"
-            content = hashlib.sha256(file.read_bytes()).digest()
-            digest.update(file.relative_to(self.context).as_posix().encode() + b"\0" + mode + content)
-        return digest.hexdigest()
+    def inputs(self) -> list[str]:
+        """The files and links of the context, by their paths in it."""
+        self._text()
+        with self._readable():
+            found = context.entries(self.context, context.ignores(self.context, self.file))
+            return [entry.path for entry in found if not entry.is_folder]
+
+    def fingerprint(self, tracked: Sequence[str] = ()) -> str:
+        """Of all that a builder may see: the Dockerfile, the context, arguments and platform (docs/image.md).
+
+        ``tracked``: the names of which a build elsewhere is sent no more than these.
+        """
+        if self.known:
+            return self.known
+        more = [
+            self.platform,
+            sorted(self.arguments.items()),
+            self.file_name,
+            hashlib.sha256(self._text()).hexdigest(),
+            sorted(tracked),
+        ]
+        with self._readable():
+            return context.fingerprint(self.context, context.ignores(self.context, self.file), more)
+
+    def tracked(self) -> list[str]:
+        """What a build elsewhere is sent of the context: the files that git knows."""
+        rules = context.ignores(self.context, self.file)
+        return sorted(name for name in git.tracked(self.context) if context.holds(name, rules))
+
+    @contextmanager
+    def _readable(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            remedy = "make it readable, or leave it out by .dockerignore"
+            raise BadDocument(f"{error.filename} cannot be read: {error.strerror}", remedy) from None
 
     def revision(self) -> str:
         """The commit that is built: what a pipeline knows too, whose zip has no history."""
         if self.commit:
             return self.commit
-        return git.revision_of(self.context, [file.relative_to(self.context).as_posix() for file in self.inputs()])
+        rules = context.ignores(self.context, self.file)
+        always = {self.file_name, *(file.name for file in context.ignore_files(self.context, self.file))}
+        return git.revision_of(self.context, lambda path: path in always or context.holds(path, rules))
 
     def created(self) -> str:
         """When that commit was written, in UTC as RFC 3339 says, so that a build can be repeated; empty where nobody
@@ -78,9 +109,7 @@ class Source:
 
     def bases(self) -> list[str]:
         """The images that the stages start from."""
-        stages = self.stages()
-        named = {stage.name for stage in stages}
-        return list(dict.fromkeys(stage.base for stage in stages if stage.base not in named | {"scratch"}))
+        return dockerfile.bases(self._text().decode("utf-8", "replace"), self.arguments)
 
 
 @dataclass(frozen=True)
@@ -124,8 +153,8 @@ class NoBase(ImageFailed):
     """The image that the Dockerfile starts from is neither here nor to be had."""
 
 
-def tag_of(source: Source, builder: str) -> str:
-    return f"{builder}-{source.fingerprint()[:16]}"
+def tag_of(source: Source, builder: str, tracked: Sequence[str] = ()) -> str:
+    return f"{builder}-{source.fingerprint(tracked)[:16]}"
 
 
 def push(source: Source, repository_url: str, ecr: Any, builder: str, say: Say, instead: str = "") -> Built:
@@ -162,7 +191,7 @@ def labels(source: Source, builder: str) -> dict[str, str]:
 
 
 def _push_bundle(source: Source, registry: Registry, tag: str, labels: dict[str, str], say: Say) -> str:
-    image = bundle.build(source.stages()[-1], source.context, source.platform, labels)
+    image = bundle.build(source.stages()[-1], source.context, source.platform, labels, source.file)
     for digest, blob in image.blobs.items():
         sent = registry.push_blob(digest, blob)
         say(f"{'pushed' if sent else 'has'} {digest[7:19]} ({len(blob):,} bytes)")
@@ -240,6 +269,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--build-arg", action="append", default=[], metavar="NAME=VALUE")
     parser.add_argument("--revision", default="", help="the commit that is built (default: what git says)")
     parser.add_argument("--created", type=_moment, default="", help="its author's date, ISO 8601 (default: git's)")
+    parser.add_argument("--fingerprint", default="", help="of the source, where it was taken before it was sent")
     parser.add_argument("--output", type=Path, default=Path("imageDetail.json"))
     options = parser.parse_args(arguments)
     build_arguments = dict(pair.partition("=")[::2] for pair in options.build_arg)
@@ -250,6 +280,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         build_arguments,
         options.revision,
         options.created,
+        options.fingerprint,
     )
     try:
         built = _push_from_here(source, options)

@@ -34,7 +34,9 @@ EVENTS = ["BeforeInstall", "Install", "AfterInstall", "AllowTestTraffic", "After
 def digest_of_checkout(machine: Machine) -> str:
     """What the bundle builder makes of the commit that is checked out, without any pipeline."""
     source = image.Source(machine.folder)
-    built = bundle.build(source.stages()[-1], machine.folder, source.platform, image.labels(source, "bundle"))
+    built = bundle.build(
+        source.stages()[-1], machine.folder, source.platform, image.labels(source, "bundle"), source.file
+    )
     return built.digest
 
 

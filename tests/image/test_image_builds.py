@@ -53,7 +53,7 @@ def test_a_change_of_code_sends_its_own_layers_and_no_more(
 
 def test_both_builders_agree(lean: str, base: str) -> None:
     source = image.Source(CHECKOUT, arguments={"BASE_IMAGE": base})
-    made = bundle.build(source.stages()[-1], CHECKOUT, source.platform, image.labels(source, "bundle"))
+    made = bundle.build(source.stages()[-1], CHECKOUT, source.platform, image.labels(source, "bundle"), source.file)
     manifest = json.loads(made.manifest)
     theirs, ours = _inspect(lean)["Config"], json.loads(made.blobs[manifest["config"]["digest"]])["config"]
     for key in ("Entrypoint", "User", "ExposedPorts", "WorkingDir", "StopSignal"):

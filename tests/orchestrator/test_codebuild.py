@@ -103,13 +103,14 @@ def test_the_request_carries_the_settings_and_the_platforms_machine(root: Path) 
     source = image.Source(
         root, platform="linux/arm64", arguments={"A": "1"}, commit="abc", written="2026-01-02T03:04:05Z"
     )
-    request = codebuild._request(PLACE, root, source, "bucket/sources/1.zip", "host/chatbot")
+    request = codebuild._request(PLACE, root, source, "bucket/sources/1.zip", "host/chatbot", ["app.py"])
     assert (request["sourceTypeOverride"], request["environmentTypeOverride"]) == ("S3", "ARM_CONTAINER")
     variables = {each["name"]: each["value"] for each in request["environmentVariablesOverride"]}
     assert variables["IMAGE_BUILD_ARGS"] == "--build-arg A=1"
+    assert variables["IMAGE_FINGERPRINT"] == source.fingerprint(["app.py"]) != source.fingerprint()
     assert (variables["IMAGE_REVISION"], variables["IMAGE_CREATED"]) == ("abc", "2026-01-02T03:04:05Z")
     with pytest.raises(BadDocument, match="lies outside"):
-        codebuild._request(PLACE, root / "app", source, "bucket/sources/1.zip", "host/chatbot")
+        codebuild._request(PLACE, root / "app", source, "bucket/sources/1.zip", "host/chatbot", ["app.py"])
 
 
 def test_ctrl_c_leaves_the_build_to_itself_and_says_so() -> None:

@@ -63,6 +63,7 @@ def source(tmp_path: Path) -> image.Source:
     (tmp_path / "app/__pycache__/x.pyc").write_bytes(b"junk")
     (tmp_path / "requirements.txt").write_text("gradio\n")
     (tmp_path / "Dockerfile").write_text(DOCKERFILE)
+    (tmp_path / ".dockerignore").write_text("**/__pycache__\nREADME.md\n")
     return image.Source(tmp_path)
 
 
@@ -90,7 +91,7 @@ def test_the_projects_dockerfile_copies_the_chatbot_alone() -> None:
     last = image.Source(CHECKOUT).stages()[-1]
     assert last.entrypoint == ["python", "-m", "chatbot"]
     assert last.user.partition(":")[0] not in ("", "0", "root")
-    copied = {path for path, _ in bundle.files(last.copies, CHECKOUT)}
+    copied = {path for path, _ in bundle.files(last.copies, CHECKOUT, CHECKOUT / "Dockerfile")}
     assert "/app/chatbot/__main__.py" in copied
     assert all(path.startswith("/app/chatbot/") and not path.endswith(".pyc") for path in copied)
 
@@ -106,7 +107,11 @@ def test_a_stage_from_a_stage_inherits_its_settings() -> None:
     [
         ("", "no FROM"),
         ("RUN x\nFROM a\n", "before FROM"),
-        ("FROM a\nRUN <<EOF\nx\nEOF\n", "heredoc"),
+        ("FROM a\nRUN <<EOF\nx\n", "line 2: the heredoc has no EOF"),
+        ("FROM a\nCOPY <<EOF /x\nx\nEOF\n", "line 2: a bundle holds no heredoc"),
+        ("FROM a\n\nENV MSG it's\n", "line 3: no closing quotation"),
+        ("FROM a\nCOPY --parents x/y /z\n", "line 2: a bundle does not know --parents"),
+        ("FROM a\nADD app.tar.gz /x\n", "line 2: a bundle unpacks no archive"),
         ("FROM a\nRUN x \\\n", "continuation"),
         ("FROM a\nCOPY x\n", "a source and a target"),
     ],
@@ -119,7 +124,8 @@ def test_a_dockerfile_that_cannot_be_followed_is_refused(text: str, problem: str
 def test_a_source_that_is_not_there_is_named_with_its_line(source: image.Source) -> None:
     (source.context / "Dockerfile").write_text("FROM a\nCOPY nothing /x\n")
     with pytest.raises(BadDocument, match="line 2: there is no nothing"):
-        source.inputs()
+        list(bundle.files(source.stages()[-1].copies, source.context, source.file))
+    assert source.fingerprint() and source.bases() == ["a"], "Docker has the word on its own Dockerfiles"
 
 
 def test_a_bundle_holds_the_copied_files_and_nothing_of_this_machine(
@@ -163,17 +169,65 @@ def test_a_change_of_code_sends_its_layer_and_its_config(source: image.Source, r
 
 
 def test_the_dockerignore_is_kept(source: image.Source, registry: FakeRegistry) -> None:
-    (source.context / ".dockerignore").write_text("*\n!app\n**/deep\n")
+    (source.context / ".dockerignore").write_text("*\n!app\n**/deep\n**/__pycache__\n")
     (source.context / "Dockerfile").write_text('FROM a\nCOPY app /app\nENTRYPOINT ["python"]\n')
     assert set(_layer(registry, _push(source, registry).digest)) == {"app", "app/__main__.py"}
 
 
 def test_the_fingerprint_follows_the_source_and_nothing_else(source: image.Source) -> None:
     before = source.fingerprint()
-    (source.context / "README.md").write_text("not copied")
+    (source.context / "README.md").write_text("left out")
+    os.utime(source.context / "requirements.txt", (1, 1))
     assert source.fingerprint() == before
     (source.context / "requirements.txt").write_text("gradio==6\n")
     assert source.fingerprint() != before
+    (source.context / "other.Dockerfile").write_text(DOCKERFILE)
+    others: list[dict[str, Any]] = [
+        {}, {"platform": "linux/arm64"}, {"arguments": {"A": "1"}}, {"file_name": "other.Dockerfile"},
+    ]  # fmt: skip
+    assert len({replace(source, **other).fingerprint() for other in others}) == 4
+
+
+# What Docker builds; the reviews' own cases among them (docs.docker.com/reference/dockerfile).
+BUILT = {
+    "heredoc": 'FROM python:3.12\nRUN <<EOF\nFROM nothing\nEOF\nCMD ["python"]\n',
+    "heredoc with tabs": "FROM python:3.12\nRUN <<-'END' cat\n\tFROM nothing\n\tEND\nUSER 1\n",
+    "two heredocs": "FROM python:3.12\nRUN <<A <<B cat\n1\nA\n2\nB\nUSER 1\n",
+    "shift": 'FROM python:3.12\nRUN echo $((1<<N))\nRUN cat <<<"x"\n',
+    "optional": "FROM python:3.12\nCOPY requirements.txt yarn.lock* ./\n",
+    "tab": 'FROM\tpython:3.12\nCMD ["python"]\n',
+    "byte order mark": '\ufeffFROM python:3.12\nCMD ["python"]\n',
+    "glob that is no JSON": "FROM python:3.12\nCOPY [a-z]*.txt /app/\n",
+    "flags before JSON": 'FROM python:3.12\nCOPY --chown=1:1 --link ["requirements.txt", "/app/"]\n',
+    "escape": "# syntax=docker/dockerfile:1\n# escape=`\nFROM python:3.12\nRUN a `\n  b\n",
+    "small letters": "from python:3.12\nrun true\n",
+}
+
+
+@pytest.mark.parametrize("text", BUILT.values(), ids=BUILT)
+def test_what_docker_builds_is_read(source: image.Source, text: str) -> None:
+    source.file.write_text(text)
+    assert source.fingerprint() and source.bases() == ["python:3.12"]
+    assert list(bundle.files(source.stages()[-1].copies, source.context, source.file)) is not None
+
+
+@pytest.mark.parametrize("text", ["FROM a\nENV MSG it's\n", "FROM a\nCOPY x\n", "nonsense\n", "", "FROM a\nRUN x \\\n"])
+def test_what_docker_will_not_build_is_its_own_to_refuse(source: image.Source, text: str) -> None:
+    source.file.write_text(text)
+    assert source.fingerprint() and source.bases() in (["a"], [])
+
+
+def test_a_bundle_copies_as_docker_does(source: image.Source, registry: FakeRegistry) -> None:
+    (source.context / "app/link").symlink_to("deep/run.sh")
+    (source.context / "at").symlink_to("requirements.txt")
+    source.file.write_text(
+        "FROM a\nWORKDIR /w\nCOPY app /x\nCOPY at /w\n"
+        "COPY --chmod=700 re*.txt none* /y/\nCOPY app/deep/../__main__.py z\n"
+    )
+    layer = _layer(registry, _push(source, registry).digest)
+    assert layer["x/link"].linkname == "deep/run.sh" and layer["w/at"].isfile()
+    assert layer["y/requirements.txt"].mode == 0o700 and layer["w/z"].isfile()
+    assert "x/__pycache__" not in layer
 
 
 def test_without_an_engine_an_emulator_gets_a_bundle_and_aws_a_build_over_there(
