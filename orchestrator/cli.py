@@ -177,14 +177,24 @@ def logs(
     env: Env = "local",
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until Ctrl-C.")] = False,
     since: Annotated[str, typer.Option(help="How far back: 30s, 10m, 2h, 1d.")] = "10m",
+    build: Annotated[bool, typer.Option("--build", help="All that the newest build said, instead.")] = False,
     sets: Sets = None,
     root: Root = CHECKOUT,
 ) -> None:
-    """What the tasks say, from CloudWatch Logs."""
+    """What the tasks say, from CloudWatch Logs; or the newest build in CodeBuild."""
 
     def job(runner: Runner, terminal: Terminal) -> None:
+        from orchestrator.tools import codebuild
         from orchestrator.tools import logs as reading
 
+        if build:
+            found = codebuild.newest(runner.site.aws, runner.build_projects())
+            if found is None:
+                raise Refused("no build has run there yet", "Docker's own builds say all they have to where they run")
+            terminal.say(f"{found['id']} {found['buildStatus']}")
+            for line in codebuild.log_of(runner.site.aws, found):
+                terminal.say(line)
+            return
         span = reading.seconds(since)
         group = runner.need("ecs", "logs")["log_group_name"]
         for line in reading.read(runner.site.aws, group, span, follow=follow):

@@ -11,6 +11,7 @@ from orchestrator.errors import Interrupted, ReleaseFailed
 from orchestrator.releases import Target
 from orchestrator.site import Site
 from orchestrator.status import colours
+from orchestrator.tools import codebuild
 from orchestrator.tools.aws import code, explained
 
 PAUSE = 1.0
@@ -26,6 +27,7 @@ class Follower:
         self._target = target
         self._said: dict[str, str] = {}
         self._deployments: set[str] = set()
+        self._remedy = ""
 
     def execution(self, execution: str) -> None:
         """Follows a pipeline execution to its end; ``ReleaseFailed`` says why when it is not the good one."""
@@ -65,7 +67,7 @@ class Follower:
             raise Interrupted("no longer followed; the release goes on", remedy) from None
 
     def _failed(self, what: str) -> None:
-        remedy = f"see: {self._site.config.command('history')}"
+        remedy = self._remedy or f"see: {self._site.config.command('history')}"
         raise ReleaseFailed(f"{what}\nwhat served before goes on serving", remedy)
 
     def _actions(self, client: Any, name: str, execution: str) -> str:
@@ -82,7 +84,17 @@ class Follower:
             if action["status"] == "Failed":
                 details = result.get("errorDetails", {}).get("message") or result.get("externalExecutionSummary", "")
                 failed = f"{place}: {details or 'failed'}"
+                if action["input"]["actionTypeId"]["provider"] == "CodeBuild" and external:
+                    failed += self._last_words(external)
         return failed
+
+    def _last_words(self, build: str) -> str:
+        """What a build that failed said last, and how to have the rest of it."""
+        aws = self._site.aws
+        found = aws.client("codebuild").batch_get_builds(ids=[build])["builds"]
+        last = codebuild.log_of(aws, found[0])[-12:] if found else []
+        self._remedy = f"all that the build said: {self._site.config.command('logs --build')}"
+        return "".join(f"\n  {line}" for line in last)
 
     def _deployment(self, deployment: str) -> dict[str, Any]:
         client = self._site.aws.client("codedeploy")

@@ -130,6 +130,12 @@ class Runner:
             raise NotApplied(self._first_missing(name), needed_by, self.config.name)
         return answer
 
+    def build_projects(self) -> list[str]:
+        """The CodeBuild projects that are there: of first images, and of the pipeline."""
+        self.survey(create=False)
+        answers = (phases.find(name).work.answer(self.site) for name in ("ecr", "pipeline"))
+        return [answer["build_project_name"] for answer in answers if answer]
+
     def interrupt(self) -> list[str]:
         """Ctrl-C: nothing new is begun, every wait ends; the stacks whose Terraform saves its state now."""
         return self.site.interrupt()

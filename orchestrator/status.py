@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from typing import Any
 
 from orchestrator import phases
 from orchestrator.site import Site
 from orchestrator.tools import secret
-from orchestrator.tools.aws import Aws, explained
+from orchestrator.tools.aws import Aws, code, explained
 
 Answer = Mapping[str, Any]
 
@@ -26,6 +27,7 @@ def read(site: Site) -> dict[str, Any]:
             jobs["colours"] = pool.submit(colours, site.aws, network)
         if ecs:
             jobs["service"] = pool.submit(_service, site.aws, ecs)
+            jobs["image"] = pool.submit(_image, site.aws, ecs)
             jobs["alarms"] = pool.submit(_alarms, site.aws, site.config.prefix)
             jobs["token"] = pool.submit(_token, site.aws, ecs)
         found |= {name: job.result() for name, job in jobs.items()}
@@ -101,6 +103,29 @@ def _service(aws: Aws, ecs: Answer) -> dict[str, Any]:
             for task in tasks
         ],
     }
+
+
+def _image(aws: Aws, ecs: Answer) -> dict[str, Any]:
+    """The image that serves, and when it was pushed: a base that has moved since is not in it."""
+    from botocore.exceptions import ClientError
+
+    client = aws.client("ecs")
+    service = client.describe_services(cluster=ecs["cluster_name"], services=[ecs["service_name"]])["services"][0]
+    serving = next((each for each in service.get("taskSets", []) if each["status"] == "PRIMARY"), service)
+    definition = client.describe_task_definition(taskDefinition=serving["taskDefinition"])["taskDefinition"]
+    uri, _, digest = str(definition["containerDefinitions"][0]["image"]).partition("@")
+    found = {"uri": uri, "digest": digest, "pushed": "", "days": 0}
+    try:
+        images = aws.client("ecr").describe_images(
+            repositoryName=uri.partition("/")[2], imageIds=[{"imageDigest": digest}]
+        )
+    except ClientError as error:
+        if code(error) in ("ImageNotFoundException", "RepositoryNotFoundException", "InvalidParameterException"):
+            return found  # it serves, and nobody can start it again
+        raise
+    pushed = images["imageDetails"][0]["imagePushedAt"]
+    age = (datetime.now(UTC) - pushed).days
+    return {**found, "pushed": pushed.astimezone(UTC).isoformat(timespec="seconds"), "days": age}
 
 
 def _alarms(aws: Aws, prefix: str) -> dict[str, str]:

@@ -119,6 +119,10 @@ def status(found: Mapping[str, Any]) -> list[tuple[str, ...]]:
     if service:
         table.append(("service", f"{service['running']} of {service['desired']} tasks running", service["status"]))
         table += [("task", task["id"], f"{task['status']} {task['task_definition']}") for task in service["tasks"]]
+    if image := found.get("image"):
+        days = f"{image['days']} day{'s' if image['days'] > 1 else ''} ago" if image["days"] else "today"
+        age = f"pushed {image['pushed']}, {days}" if image["pushed"] else "gone from the repository"
+        table.append(("image", image["digest"][:19] or image["uri"], age))
     table += [("alarm", name, state) for name, state in found.get("alarms", {}).items()]
     return table + ([("token", found["token"], "")] if "token" in found else [])
 

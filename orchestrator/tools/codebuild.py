@@ -6,6 +6,7 @@ The project is the stack ecr's (terraform/modules/image_build), because an image
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -136,8 +137,23 @@ def _follow(aws: Aws, identifier: str, say: image.Say, cancel: Cancel, pause: fl
         last = "\n  ".join(log.last)
         raise ImageFailed(
             f"build {identifier} ended {found['buildStatus']}{where}: {'; '.join(filter(None, why))}\n  {last}",
-            f"mend the cause, then run the same command; its log: {found.get('logs', {}).get('deepLink', '')}",
+            f"mend the cause, then run the same command; all that it said: {aws.config.command('logs --build')}",
         )
+
+
+def newest(aws: Aws, projects: Iterable[str]) -> dict[str, Any] | None:
+    """The build of these projects that began last; None before the first."""
+    client, found = aws.client("codebuild"), []
+    with explained("codebuild:ListBuildsForProject"):
+        for project in projects:
+            found += client.list_builds_for_project(projectName=project, sortOrder="DESCENDING")["ids"][:1]
+        builds = client.batch_get_builds(ids=found)["builds"] if found else []
+    return max(builds, key=lambda build: build["startTime"], default=None)
+
+
+def log_of(aws: Aws, build: dict[str, Any]) -> list[str]:
+    """Every line that a build has written so far; none before it has a log."""
+    return _Log(aws).more(build.get("logs", {}))
 
 
 class _Log:

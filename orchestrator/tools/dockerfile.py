@@ -58,7 +58,7 @@ def parse(text: str, arguments: Mapping[str, str] | None = None, name: str = "Do
         try:
             reader.read(line, instruction, rest)
         except ValueError as error:  # of shlex
-            raise BadDocument(f"{name} line {line}: {error}".lower(), "close the quotation") from None
+            raise BadDocument(f"{name} line {line}: {str(error).lower()}", "close the quotation") from None
     if not reader.stages:
         raise BadDocument(f"{name} has no FROM", "write a Dockerfile")
     return reader.stages

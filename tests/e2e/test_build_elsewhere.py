@@ -60,3 +60,6 @@ def test_a_build_that_fails_says_where_and_why(machine: Machine) -> None:
     assert failed.returncode == 1
     assert "FAILED in BUILD" in failed.stderr + failed.stdout
     assert "exit status 1" in failed.stderr + failed.stdout
+    assert "python -m orchestrator logs --build" in failed.stderr + failed.stdout
+    told = machine.orchestrate("logs", "--build").stdout
+    assert "FAILED" in told.splitlines()[0] and "broken" in told and len(told.splitlines()) > 12

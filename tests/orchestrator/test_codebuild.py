@@ -6,6 +6,7 @@ import io
 import subprocess
 import zipfile
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -32,6 +33,8 @@ def root(tmp_path: Path) -> Path:
 
 class FakeAws:
     """CodeBuild and its log: the builds that it knows, each moved on by one answer per question."""
+
+    config = SimpleNamespace(command=lambda verb: f"python -m orchestrator {verb}")
 
     def __init__(self, *states: dict[str, Any]) -> None:
         self._states = list(states)
@@ -88,7 +91,7 @@ def test_a_failed_build_says_where_why_and_what_it_said_last() -> None:
     aws = FakeAws(build("IN_PROGRESS", complete=False), build("FAILED", complete=True))
     with pytest.raises(ImageFailed) as failed:
         codebuild._follow(aws, "chatbot-image:1", lambda _: None, Cancel(), pause=0)  # type: ignore[arg-type]
-    for part in ("ended FAILED in BUILD", "exit status 1", "no space left", "https://console/1"):
+    for part in ("ended FAILED in BUILD", "exit status 1", "no space left", "logs --build"):
         assert part in str(failed.value)
 
 
@@ -119,3 +122,17 @@ def test_ctrl_c_leaves_the_build_to_itself_and_says_so() -> None:
     aws = FakeAws(build("IN_PROGRESS", complete=False))
     with pytest.raises(Interrupted, match="build chatbot-image:1 goes on by itself; the same command follows it"):
         codebuild._follow(aws, "chatbot-image:1", lambda _: None, cancel, pause=60)  # type: ignore[arg-type]
+
+
+def test_the_newest_build_of_all_projects_is_the_one_whose_log_is_told() -> None:
+    old, new = ({**build("FAILED", complete=True), "startTime": moment} for moment in (1, 2))
+
+    class Aws(FakeAws):
+        def batch_get_builds(self, ids: list[str], **_: Any) -> dict[str, Any]:
+            return {"builds": [old, new][: len(ids)]}
+
+    aws: Any = Aws(old)
+    assert codebuild.newest(aws, ["chatbot-image", "chatbot-build"]) is new
+    assert codebuild.newest(aws, []) is None
+    assert codebuild.log_of(aws, new) == [], "named before its first line is written"
+    assert codebuild.log_of(aws, new) == ["Step 1", "no space left"]

@@ -135,6 +135,13 @@ class FakeApis:
     def get_deployment_target(self, **_: Any) -> dict[str, Any]:
         return {"deploymentTarget": {"ecsTarget": {"lifecycleEvents": self.events}}}
 
+    def batch_get_builds(self, ids: list[str]) -> dict[str, Any]:
+        return {"builds": [{"id": name, "logs": {"groupName": "/codebuild", "streamName": name}} for name in ids]}
+
+    def get_log_events(self, **_: Any) -> dict[str, Any]:
+        lines = [{"message": f"line {number}\n"} for number in range(20)]
+        return {"events": lines, "nextForwardToken": ""}
+
     def deployed(self, number: int, status: str = "Succeeded", **more: Any) -> None:
         appspec = f"TaskDefinition: {_revision(number)}"
         began = BEGAN + timedelta(minutes=number)
@@ -336,6 +343,21 @@ def test_a_deployment_that_has_not_started_yet_is_waited_for(
     states = [line.split()[-1] for line in said.lines if "deployment d-2" in line]
     assert states == ["Created", "InProgress", "Succeeded"]
     assert any("BeforeInstall" in line for line in said.lines)
+
+
+def test_a_build_that_failed_says_its_last_lines_and_how_to_have_the_rest(
+    here: Site, apis: FakeApis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(following, "PAUSE", 0)
+    apis.executed(
+        "e-1", "Failed", "c" * 40,
+        _action("Build", "Failed", "CodeBuild", externalExecutionId="b:1", errorDetails={"message": "exit code 1"}),
+    )  # fmt: skip
+    with pytest.raises(ReleaseFailed) as failed:
+        Follower(here, TARGET).execution("e-1")
+    assert "Build/Build: exit code 1" in failed.value.what
+    assert "line 8" in failed.value.what and "line 19" in failed.value.what and "line 7\n" not in failed.value.what
+    assert "logs --build" in failed.value.remedy
 
 
 def test_ctrl_c_ends_the_following_and_not_the_release(
