@@ -193,6 +193,7 @@ KINDS = (
 
 def in_words(seconds: float) -> str:
     """A time from now, as people say it."""
+    seconds = min(seconds, 100 * 86_400)
     if seconds < 2:
         return "in a moment"
     for most, unit, length in ((90, "second", 1), (5400, "minute", 60), (129_600, "hour", 3600)):

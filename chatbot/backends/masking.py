@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from difflib import SequenceMatcher
 
 LONGEST = 300  # characters of one value
 # By the prefixes that providers give them, after `Bearer`, half covered (`sk-ab***yz`), or as long as secrets are.
@@ -36,7 +35,7 @@ class Mask:
         return Mask(self._secrets, texts)
 
     def __call__(self, words: str) -> str:
-        words = " ".join(words[: 8 * LONGEST].split())
+        words = " ".join(words[: 8 * LONGEST].split())[: 2 * LONGEST]
         for secret in self._secrets:
             words = words.replace(secret, "***")
         words = _ADDRESS.sub(lambda found: found[0] if _PUBLIC.fullmatch(found[0].rstrip(".,;:")) else "***", words)
@@ -53,10 +52,17 @@ def _in_page(found: re.Match[str]) -> bool:
 
 
 def _without(words: str, text: str) -> str:
-    if len(text) >= 4 and text in words:
+    """With what they have in common left out: the whole text, or any _OVERLAP characters of it and more."""
+    if len(text) >= 4:
         words = words.replace(text, "***")
-    while True:
-        common = SequenceMatcher(None, words, text, autojunk=False).find_longest_match()
-        if common.size < _OVERLAP:
-            return words
-        words = words[: common.a] + "***" + words[common.a + common.size :]
+    pieces = {text[at : at + _OVERLAP] for at in range(len(text) - _OVERLAP + 1)}
+    kept, at = "", 0
+    while at < len(words):
+        end = at
+        while words[end : end + _OVERLAP] in pieces:
+            end += 1
+        if end > at:
+            kept, at = kept + "***", end + _OVERLAP - 1
+        else:
+            kept, at = kept + words[at], at + 1
+    return kept

@@ -172,8 +172,8 @@ _SPAN = rf"(?:{_NUMBER}\s*{_UNIT}\s*(?:and\s*)?)+"
 
 def _told_to_wait(headers: Mapping[str, str]) -> float | None:
     """RFC 9110, 10.2.3: seconds, or a date; some write a span ("6m0s") or milliseconds."""
-    if (value := headers.get("retry-after-ms", "")).isdigit():
-        return int(value) / 1000
+    if re.fullmatch(r"\d+", value := headers.get("retry-after-ms", "")):
+        return float(value) / 1000
     value = headers.get("retry-after", "").strip()
     if re.fullmatch(r"\d+(\.\d+)?", value):
         return float(value)
@@ -229,8 +229,10 @@ def of_failure(error: Exception, started: bool) -> BackendError:
         return _of_event(error, started)
     name = type(error).__name__
     if isinstance(error, (InferenceTimeoutError, httpx2.TimeoutException)):
-        kind = kinds.UNREACHABLE if isinstance(error, httpx2.ConnectTimeout) else kinds.TIMED_OUT
-        return BackendError(kinds.STALLED if started else kind, cause=name)
+        if started:
+            return BackendError(kinds.STALLED, cause=name)
+        no_connection = any(isinstance(cause, httpx2.ConnectTimeout) for cause in _causes(error))
+        return BackendError(kinds.UNREACHABLE if no_connection else kinds.TIMED_OUT, cause=name)
     if isinstance(error, httpx2.HTTPError):
         return _of_connection(error, started)
     if type(error) is ValueError and not started:  # huggingface_hub's own words, of a model and its providers

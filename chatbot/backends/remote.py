@@ -21,6 +21,7 @@ from chatbot.settings import Settings
 
 HUGGINGFACE_MODEL = "HuggingFaceTB/SmolLM3-3B"
 LIST_SECONDS = 5.0
+CONNECT_SECONDS = 8.0  # behind a closed security group nothing answers, and nothing refuses
 
 
 class SharedTransport(httpx2.AsyncHTTPTransport):
@@ -111,7 +112,9 @@ class Remote:
     async def stream(self, turns: Sequence[Turn], options: Options) -> AsyncGenerator[Piece, None]:
         system = [{"role": "system", "content": options.system_prompt}] if options.system_prompt else []
         mask, started = self._mask.over(turn.text for turn in turns), False
-        async with AsyncInferenceClient(timeout=self._timeout, **self._arguments) as client:
+        # The client's annotation has seconds alone; what it does with them is to hand them on to httpx.
+        timeout: Any = httpx2.Timeout(self._timeout, connect=min(CONNECT_SECONDS, self._timeout))
+        async with AsyncInferenceClient(timeout=timeout, **self._arguments) as client:
             try:
                 chunks = await client.chat_completion(
                     [*system, *({"role": turn.role, "content": turn.text} for turn in turns)],

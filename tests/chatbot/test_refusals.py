@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import socket
@@ -11,6 +12,7 @@ import struct
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -25,7 +27,7 @@ from cryptography.x509.oid import NameOID
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from chatbot.backends import create, kinds, refusals
+from chatbot.backends import create, kinds, refusals, remote
 from chatbot.backends.base import BackendError
 from chatbot.backends.kinds import KINDS, Kind, in_words
 from chatbot.backends.masking import LONGEST, Mask
@@ -97,7 +99,7 @@ def test_what_is_on_record_covers_every_kind_that_a_provider_can_mean() -> None:
     [
         ({"Retry-After": "7"}, 7), ({"Retry-After": "6m0s"}, 360), ({"retry-after-ms": "1500"}, 1.5),
         ({"Retry-After": "Thu, 01 Jan 1970 00:00:00 GMT"}, 0), ({"Retry-After": "soon"}, None),
-        ({"RateLimit": '"api";r=12;t=55'}, None),
+        ({"RateLimit": '"api";r=12;t=55'}, None), ({"Retry-After": "9" * 5000}, float("inf")),
     ],
 )  # fmt: skip
 def test_a_header_says_when_to_try_again(said: dict[str, str], seconds: float | None) -> None:
@@ -118,10 +120,10 @@ def test_words_say_when_to_try_again(words: str, seconds: float | None) -> None:
 
 
 def test_times_are_said_as_people_say_them() -> None:
-    said = [in_words(seconds) for seconds in (0.2, 2, 90, 91, 300.9, 5400, 7200, 200_000)]
+    said = [in_words(seconds) for seconds in (0.2, 2, 90, 91, 300.9, 5400, 7200, 200_000, float("inf"))]
     assert said == [
         "in a moment", "in 2 seconds", "in 90 seconds", "in about 2 minutes", "in about 6 minutes",
-        "in about 90 minutes", "in about 2 hours", "in about 3 days",
+        "in about 90 minutes", "in about 2 hours", "in about 3 days", "in about 100 days",
     ]  # fmt: skip
 
 
@@ -259,6 +261,27 @@ def test_a_connection_that_is_refused_or_reset_or_hangs_is_told_apart() -> None:
         assert asked(f"http://127.0.0.1:{port}/v1").kind is kinds.UNREACHABLE
     with listening(hung) as port:
         assert asked(f"http://127.0.0.1:{port}/v1", CHATBOT_FIRST_TOKEN_SECONDS="1").kind is kinds.TIMED_OUT
+
+
+def test_a_server_that_never_answers_a_connection_is_unreachable(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As behind a security group that is closed: here, one whose queue of connections is full."""
+    monkeypatch.setattr(remote, "CONNECT_SECONDS", 0.5)
+    with socket.socket() as server, contextlib.ExitStack() as waiting:
+        server.bind(("127.0.0.1", 0))
+        server.listen(0)
+        for _ in range(4):
+            client = waiting.enter_context(socket.socket())
+            client.setblocking(False)
+            client.connect_ex(server.getsockname())
+        error = asked(f"http://127.0.0.1:{server.getsockname()[1]}/v1")
+    assert error.kind is kinds.UNREACHABLE and error.cause in ("ConnectTimeout", "InferenceTimeoutError")
+
+
+def test_a_long_conversation_is_masked_in_no_time() -> None:
+    mask = Mask([], ["a long message of its own, again and again " * 100] * 20)
+    began = time.monotonic()
+    assert mask("no such thing: " + "again and again a long message " * 100).count("***") >= 1
+    assert time.monotonic() - began < 5
 
 
 def test_a_certificate_and_a_name_are_what_is_the_matter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
