@@ -69,15 +69,15 @@ def test_git_is_answered_with_key_and_token_by_environment(repository: Path) -> 
 
 def test_the_revision_is_what_is_checked_out_and_dirty_when_these_files_differ(repository: Path) -> None:
     second = _commit(repository, "b.txt", "two")
-    assert git.revision_of(repository, ["a.txt"]) == second
+    assert git.revision_of(repository, "a.txt".__eq__) == second
     (repository / "a.txt").write_text("changed")
-    assert git.revision_of(repository, ["a.txt"]) == f"{second}-dirty"
-    assert git.revision_of(repository, ["b.txt"]) == second
+    assert git.revision_of(repository, "a.txt".__eq__) == f"{second}-dirty"
+    assert git.revision_of(repository, "b.txt".__eq__) == second
     assert git.changed(repository) == ["a.txt"]
 
 
 def test_a_folder_without_git_is_an_answer(tmp_path: Path) -> None:
-    assert git.revision_of(tmp_path, ["a"]) == "unknown"
+    assert git.revision_of(tmp_path, "a".__eq__) == "unknown"
     assert git.head(tmp_path) == ""
 
 
