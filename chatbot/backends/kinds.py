@@ -108,8 +108,8 @@ PAGE = Kind(
 UNREACHABLE = Kind(
     "unreachable",
     "The model's server cannot be reached right now. Please try again {when}.",
-    "see that the server runs and that tasks may reach it: address and port in CHATBOT_BASE_URL, security groups, "
-    "routes, http or https",
+    "see that the server runs and that tasks reach it: routes, security groups, a way to the internet; with "
+    "CHATBOT_BASE_URL its address, port, and http or https",
     retried=True,
 )
 CERTIFICATE = Kind(
@@ -123,7 +123,8 @@ NO_NAME = Kind(
     "no_name",
     "The model's server was not found by its name. If it stays so in a minute, trying again will not help until its "
     "operator has looked at it.",
-    "correct the host in CHATBOT_BASE_URL; a private name needs the VPC's resolver and its hosted zone",
+    "see that tasks can resolve names: the VPC's resolver, a way to the internet; with CHATBOT_BASE_URL correct its "
+    "host, and give a private name its hosted zone",
 )
 UNAVAILABLE = Kind(
     "unavailable",
