@@ -22,7 +22,8 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from orchestrator.tools import image
+from orchestrator.tools import engine
+from orchestrator.tools.image_source import Source
 from tests import docker_base
 from tests.docker_base import docker
 from tests.image.containers import Containers
@@ -77,17 +78,17 @@ class Subject:
 def measure(subject: Subject, base: str, registry: CountingRegistry) -> Measured:
     found = Measured(subject.name)
     reference = f"{registry.host}/bench-{subject.name}"
-    source = image.Source(subject.context, arguments={"BASE_IMAGE": base, **subject.arguments}, commit="bench")
+    source = Source(subject.context, arguments={"BASE_IMAGE": base, **subject.arguments}, commit="bench")
     with removed(reference):
         found.cold = _timed(lambda: _without_cache(source, f"{reference}:1"))
-        found.cached = _timed(lambda: image.build_with_docker(source, f"{reference}:1", lambda _: None))
+        found.cached = _timed(lambda: engine.build(source, f"{reference}:1", lambda _: None))
         registry.push(f"{reference}:1")
         sizes = [int(layer["size"]) for layer in registry.layers(f"{reference}:1")]
         of_base = len(json.loads(docker("image", "inspect", "--format", "{{json .RootFS.Layers}}", base).stdout))
         found.base, found.layers = sum(sizes[:of_base]), sizes[of_base:]
         with (subject.context / subject.code).open("a") as file:
             file.write(f"\n# {uuid.uuid4()}\n")
-        found.code_only = _timed(lambda: image.build_with_docker(source, f"{reference}:2", lambda _: None))
+        found.code_only = _timed(lambda: engine.build(source, f"{reference}:2", lambda _: None))
         began = time.monotonic()
         found.code_bytes = registry.push(f"{reference}:2")
         found.code_push = time.monotonic() - began
@@ -95,7 +96,7 @@ def measure(subject: Subject, base: str, registry: CountingRegistry) -> Measured
     return found
 
 
-def _without_cache(source: image.Source, reference: str) -> None:
+def _without_cache(source: Source, reference: str) -> None:
     flags = [f"--build-arg={name}={value}" for name, value in source.arguments.items()]
     docker("build", "--no-cache", "--quiet", f"--tag={reference}", *flags, str(source.context), timeout=3600)
 

@@ -12,11 +12,13 @@ import typer
 from orchestrator import cli_releases, view
 from orchestrator.config import CHECKOUT, Config
 from orchestrator.errors import Interrupted, LeftOver, Refused
+from orchestrator.image_phase import has_released, newer_bases
 from orchestrator.runner import Runner
 from orchestrator.site import Outcome
 from orchestrator.terminal import (
     Env,
     Json,
+    Rebuild,
     Refresh,
     Root,
     Sets,
@@ -28,6 +30,7 @@ from orchestrator.terminal import (
     run,
     speak_plainly,
 )
+from orchestrator.tools.image import rebuild_name
 
 app = typer.Typer(
     name="orchestrator",
@@ -51,6 +54,7 @@ def _outcomes(runner: Runner, outcomes: list[Outcome], **more: Any) -> dict[str,
 def deploy(
     env: Env = "local",
     refresh: Refresh = False,
+    rebuild: Rebuild = False,
     yes: Yes = False,
     as_json: Json = False,
     sets: Sets = None,
@@ -60,12 +64,15 @@ def deploy(
 
     def job(runner: Runner, terminal: Terminal) -> None:
         with terminal.board(runner):
-            outcomes = runner.deploy(refresh=refresh, yes=yes)
+            outcomes = runner.deploy(refresh=refresh, yes=yes, rebuild=rebuild_name() if rebuild else "")
         cli_releases.first(runner, outcomes)
         outputs = runner.outputs()
         skipped = [outcome.phase for outcome in outcomes if outcome.result == "skipped"]
         if len(skipped) == len(outcomes):
             terminal.say(f"no changes: skipped {', '.join(skipped)}")
+        for base in newer_bases(runner.site):
+            verb = "release" if has_released(runner.site) else "deploy"
+            terminal.say(f"{base} has moved since the image was built: {runner.config.command(f'{verb} --rebuild')}")
         terminal.table(view.farewell(outputs, _next(runner.config)))
         terminal.result(_outcomes(runner, outcomes, outputs=outputs))
 
@@ -77,6 +84,7 @@ def phase(
     name: Annotated[str, typer.Argument(help="The phase: see docs/orchestrator.md.")],
     env: Env = "local",
     refresh: Refresh = False,
+    rebuild: Rebuild = False,
     yes: Yes = False,
     as_json: Json = False,
     sets: Sets = None,
@@ -86,7 +94,7 @@ def phase(
 
     def job(runner: Runner, terminal: Terminal) -> None:
         with terminal.board(runner):
-            outcomes = runner.phase(name, refresh=refresh, yes=yes)
+            outcomes = runner.phase(name, refresh=refresh, yes=yes, rebuild=rebuild_name() if rebuild else "")
         terminal.result(_outcomes(runner, outcomes))
 
     run(env, sets, root, as_json, job)

@@ -12,7 +12,8 @@ from orchestrator.config import CHECKOUT
 from orchestrator.errors import NotNow, Unreachable
 from orchestrator.runner import Runner
 from orchestrator.site import Outcome
-from orchestrator.terminal import Env, Json, Root, Sets, Terminal, run
+from orchestrator.terminal import Env, Json, Rebuild, Root, Sets, Terminal, run
+from orchestrator.tools.image import rebuild_name
 
 if TYPE_CHECKING:
     from orchestrator.releases import Target
@@ -54,6 +55,7 @@ def release(
     env: Env = "local",
     follow: Annotated[bool, typer.Option("--follow", help="Only follow the newest release.")] = False,
     again: Annotated[bool, typer.Option("--again", help="Release the branch's head once more.")] = False,
+    rebuild: Rebuild = False,
     image: Annotated[str, typer.Option(help="Release this image (REPOSITORY@sha256:…) past the pipeline.")] = "",
     wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Follow it to its end.")] = True,
     as_json: Json = False,
@@ -75,8 +77,8 @@ def release(
             releases.preflight(site, target)
             if image:
                 deployment = releases.deploy_image(site, target, image)
-            elif again:
-                execution = releases.again(site, target)
+            elif again or rebuild:
+                execution = releases.again(site, target, rebuild_name() if rebuild else "")
             else:
                 execution = releases.execution_of(site, target, releases.push(site, target))
         if wait and deployment:

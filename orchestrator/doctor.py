@@ -13,7 +13,8 @@ from orchestrator import phases
 from orchestrator.config import Config
 from orchestrator.errors import DeployError, Refused
 from orchestrator.site import Site, check_ports
-from orchestrator.tools import image, model, process, secret, source, terraform_program
+from orchestrator.tools import engine, image, model, process, secret, source, terraform_program
+from orchestrator.tools.image_source import Source
 
 NEEDED_DISK = 3 * 1024**3
 
@@ -94,7 +95,7 @@ def _state(site: Site) -> Finding:
 def _source(site: Site) -> Finding:
     config = site.config
     context = (config.root / config.get("image", "context")).resolve()
-    inputs = image.Source(context, config.get("image", "dockerfile")).inputs()
+    inputs = Source(context, config.get("image", "dockerfile")).inputs()
     return Finding("source", "ok", f"{len(inputs)} files into the image")
 
 
@@ -165,7 +166,7 @@ def _own_model(config: Config) -> Finding:
 
 
 def _engine(site: Site) -> Finding:
-    if image.engine_answers():
+    if engine.answers():
         return Finding("docker", "ok", "an engine answers")
     return Finding("docker", "ok", "no engine answers; none is needed: CodeBuild builds for AWS")
 

@@ -10,8 +10,9 @@ from typing import Any
 
 from orchestrator.errors import DeployError, ImageFailed
 from orchestrator.site import Answers, Outcome, Site
-from orchestrator.tools import codebuild, image
+from orchestrator.tools import codebuild, engine, image
 from orchestrator.tools.aws import code, explained
+from orchestrator.tools.image_source import Source
 from orchestrator.tools.terraform_events import Listener, Progress
 
 
@@ -29,6 +30,8 @@ class ImageWork:
         return dict(answer) if answer else None
 
     def stale(self, site: Site, needs: Answers) -> str:
+        if site.rebuild:
+            return "to be built anew"
         record = site.record(self.name)
         answer = record.get("answer")
         if record.get("status") != "applied" or not answer:
@@ -36,15 +39,9 @@ class ImageWork:
         if answer["uri"].partition("@")[0] != needs["ecr"]["repository_url"]:
             return "changed: the repository"
         # Terraform creates, CodeDeploy moves: once something was released, a changed source is the next release's.
-        if record.get("fingerprint") != self._fingerprint(site) and not site.record("pipeline").get("released"):
+        if not has_released(site) and record.get("fingerprint") != _fingerprint(site, _source(site)):
             return "changed: the source"
         return "" if _is_there(site, needs, answer["digest"]) else "the image is gone from the repository"
-
-    def _fingerprint(self, site: Site) -> dict[str, str]:
-        source, builder = _source(site), site.config.get("image", "builder")
-        # A build elsewhere is sent what git tracks: a file that is added to it is news there.
-        names = [] if builder in ("docker", "bundle") else source.tracked()
-        return {"source": source.fingerprint(names), "builder": builder}
 
     def apply(
         self, site: Site, needs: Answers, listener: Listener, *, yes: bool, answered: Callable[[], None]
@@ -53,15 +50,19 @@ class ImageWork:
         source = _source(site)
         builder = image.choose(site.config.get("image", "builder"), site.config.endpoint_url)
         listener(Progress(0, 1, f"builds ({builder})"))
-        built = self._built(site, needs, builder, listener)
+        built = _build(site, needs, source, builder, listener)
         seconds = time.monotonic() - began
+        # What an image that was there already was built on is known only of our own.
+        before = site.record(self.name)
+        bases = before.get("bases", {}) if before.get("answer", {}).get("tag") == built.tag else {}
         site.put_record(
             self.name,
             {
                 "status": "applied",
                 "since": datetime.now(UTC).isoformat(timespec="seconds"),
                 "seconds": round(seconds, 1),
-                "fingerprint": self._fingerprint(site),
+                "fingerprint": _fingerprint(site, source),
+                "bases": dict(built.bases) or bases,
                 "answer": {
                     "uri": built.uri,
                     "digest": built.digest,
@@ -74,26 +75,6 @@ class ImageWork:
         listener(Progress(1, 1, built.tag))
         note = f"{built.tag}{'' if built.pushed else ', was there already'}"
         return Outcome(self.name, "applied" if built.pushed else "unchanged", note, seconds)
-
-    def _built(self, site: Site, needs: Answers, builder: str, listener: Listener) -> image.Built:
-        config, source, url = site.config, _source(site), needs["ecr"]["repository_url"]
-        if builder == "codebuild":
-            place = codebuild.Place(
-                needs["ecr"]["build_project_name"],
-                site.bucket.name,
-                config.get("pipeline", "build_image"),
-                config.get("pipeline", "build_compute_type"),
-            )
-            return codebuild.build(
-                site.aws, place, config.root, source, url, lambda line: site.say(f"build: {line}"), site.cancel
-            )
-        instead = image.instead_of_docker(config.get("image", "builder"), config.endpoint_url)
-        with explained("ecr:GetAuthorizationToken"):
-            ecr = site.aws.client("ecr")
-            built = image.push(source, url, ecr, builder, lambda line: listener(Progress(0, 1, line)), instead)
-        if built.because:
-            site.say(f"{built.because}: built a {built.builder} instead")
-        return built
 
     def plan(self, site: Site, needs: Answers, listener: Listener) -> Outcome:
         why = self.stale(site, needs)
@@ -111,14 +92,56 @@ class ImageWork:
         return Outcome(self.name, "destroyed", "goes with its repository")
 
 
-def _source(site: Site) -> image.Source:
+def has_released(site: Site) -> bool:
+    """Whether CodeDeploy has moved the service since: what is built from now on is for a release."""
+    return bool(site.record("pipeline").get("released"))
+
+
+def newer_bases(site: Site) -> list[str]:
+    """The bases that the phase's image was built on and whose tag means another image now, where that can be known."""
+    return engine.moved(site.record("image").get("bases", {}))
+
+
+def _source(site: Site) -> Source:
+    """What is built, its fingerprint taken."""
     config = site.config
-    return image.Source(
+    return Source(
         (config.root / config.get("image", "context")).resolve(),
         config.get("image", "dockerfile"),
         config.get("image", "platform"),
         config.get("image", "build_args"),
-    )
+        config.get("image", "target"),
+        site.rebuild,
+    ).taken()
+
+
+def _fingerprint(site: Site, source: Source) -> dict[str, str]:
+    found = {"source": source.fingerprint(), "builder": site.config.get("image", "builder")}
+    if found["builder"] not in ("docker", "bundle"):
+        # A build elsewhere is sent what git tracks: a file that is added to it is news there.
+        found["sent"] = source.sent(source.tracked()).fingerprint()
+    return found
+
+
+def _build(site: Site, needs: Answers, source: Source, builder: str, listener: Listener) -> image.Built:
+    config, url = site.config, needs["ecr"]["repository_url"]
+    if builder == "codebuild":
+        place = codebuild.Place(
+            needs["ecr"]["build_project_name"],
+            site.bucket.name,
+            config.get("pipeline", "build_image"),
+            config.get("pipeline", "build_compute_type"),
+        )
+        return codebuild.build(
+            site.aws, place, config.root, source, url, lambda line: site.say(f"build: {line}"), site.cancel
+        )
+    instead = image.instead_of_docker(config.get("image", "builder"), config.endpoint_url)
+    with explained("ecr:ListImages"):
+        ecr = site.aws.client("ecr")
+        built = image.push(source, url, ecr, builder, lambda line: listener(Progress(0, 1, line)), instead)
+    if built.because:
+        site.say(f"{built.because}: built a {built.builder} instead")
+    return built
 
 
 def _is_there(site: Site, needs: Answers, digest: str) -> bool:

@@ -119,11 +119,13 @@ def execution_of(site: Site, target: Target, commit: str) -> str:
         return str(client.start_pipeline_execution(name=name)["pipelineExecutionId"])
 
 
-def again(site: Site, target: Target) -> str:
-    """Releases the branch's head once more."""
+def again(site: Site, target: Target, rebuild: str = "") -> str:
+    """Releases the branch's head once more; ``rebuild``: with an image that is built anew, under this name."""
+    variables = {"variables": [{"name": "REBUILD", "value": rebuild}]} if rebuild else {}
     with explained("codepipeline:StartPipelineExecution"):
         name = target.pipeline["pipeline_name"]
-        return str(site.aws.client("codepipeline").start_pipeline_execution(name=name)["pipelineExecutionId"])
+        begun = site.aws.client("codepipeline").start_pipeline_execution(name=name, **variables)
+    return str(begun["pipelineExecutionId"])
 
 
 def latest_execution(site: Site, target: Target) -> str:

@@ -53,9 +53,9 @@ class Runner:
         self._answered: set[str] = set()
         self._quiet_since = 0.0
 
-    def deploy(self, *, refresh: bool = False, yes: bool = False) -> list[Outcome]:
-        """Every phase; the outcomes in the table's order."""
-        self._refresh, self._yes = refresh, yes
+    def deploy(self, *, refresh: bool = False, yes: bool = False, rebuild: str = "") -> list[Outcome]:
+        """Every phase; the outcomes in the table's order. ``rebuild``: the name of an image that is built anew."""
+        self._refresh, self._yes, self.site.rebuild = refresh, yes, rebuild
         with self._locked("deploy"):
             self.survey()
             chosen = phases.names()
@@ -64,10 +64,12 @@ class Runner:
             self._prepare(due)
             return self._run(chosen, self._apply, "deploy")
 
-    def phase(self, name: str, *, refresh: bool = False, yes: bool = False) -> list[Outcome]:
+    def phase(self, name: str, *, refresh: bool = False, yes: bool = False, rebuild: str = "") -> list[Outcome]:
         """One phase; a need that was never applied is refused with the command that applies it."""
         phase = phases.find(name)
-        self._refresh, self._yes = refresh, yes
+        if rebuild and name != "image":
+            raise Refused(f"phase {name} builds no image", "no other phase builds one than: image")
+        self._refresh, self._yes, self.site.rebuild = refresh, yes, rebuild
         self.survey(create=False)
         _, missing = phases.answers(self.site, phase)
         if missing:
@@ -185,6 +187,9 @@ class Runner:
 
     def _preflight(self, due: list[str]) -> None:
         """Refuses what would only be found out in the middle of the work."""
+        if self.site.rebuild and image_phase.has_released(self.site):
+            what = "what serves is changed by releases: an image that a deploy built anew would wait for the next one"
+            raise Refused(what, f"release it: {self.config.command('release --rebuild')}")
         if "image" in due:
             image.choose(self.config.get("image", "builder"), self.config.endpoint_url)
         if "network" in due:

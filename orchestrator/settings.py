@@ -133,6 +133,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("image", "context", str, ".", "Folder that the Dockerfile copies from, relative to the checkout."),
     Setting("image", "dockerfile", str, "Dockerfile", "The Dockerfile, relative to the context."),
     Setting("image", "platform", str, "linux/amd64", "Platform of the image.", one_of("linux/amd64", "linux/arm64")),
+    Setting("image", "target", str, "", "Stage of the Dockerfile that is built; empty: the last.", like(r"([A-Za-z0-9][A-Za-z0-9_.-]*)?", "the name after AS")),
     Setting("image", "build_args", dict, {}, "Build arguments (ARG) of the Dockerfile.", _build_args),
 
     Setting("ecs", "alarm_5xx_threshold", int, 5, "Answers of 5xx from one colour in a minute that raise its alarm.", between(1, 1000000)),

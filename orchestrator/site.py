@@ -54,6 +54,7 @@ class Site:
         self.bucket = Bucket(self.aws)
         self.records: dict[str, dict[str, Any] | None] = {}
         self.states: dict[str, State | None] = {}
+        self.rebuild = ""  # the name of the image's build, where it is to be built anew
         self._lock = threading.Lock()
 
     @cached_property

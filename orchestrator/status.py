@@ -26,8 +26,9 @@ def read(site: Site) -> dict[str, Any]:
             found["url"], found["test_url"] = network["url"], network["test_url"]
             jobs["colours"] = pool.submit(colours, site.aws, network)
         if ecs:
-            jobs["service"] = pool.submit(_service, site.aws, ecs)
-            jobs["image"] = pool.submit(_image, site.aws, ecs)
+            described = pool.submit(_described, site.aws, ecs)
+            jobs["service"] = pool.submit(lambda: _service(site.aws, ecs, described.result()))
+            jobs["image"] = pool.submit(lambda: _image(site.aws, described.result()))
             jobs["alarms"] = pool.submit(_alarms, site.aws, site.config.prefix)
             jobs["token"] = pool.submit(_token, site.aws, ecs)
         found |= {name: job.result() for name, job in jobs.items()}
@@ -73,9 +74,13 @@ def _shares(elb: Any, listener_arn: str) -> dict[str, int]:
     return {arn: round(100 * weight / total) for arn, weight in weights.items()}
 
 
-def _service(aws: Aws, ecs: Answer) -> dict[str, Any]:
+def _described(aws: Aws, ecs: Answer) -> dict[str, Any]:
+    found = aws.client("ecs").describe_services(cluster=ecs["cluster_name"], services=[ecs["service_name"]])
+    return dict(found["services"][0])
+
+
+def _service(aws: Aws, ecs: Answer, service: Answer) -> dict[str, Any]:
     client = aws.client("ecs")
-    service = client.describe_services(cluster=ecs["cluster_name"], services=[ecs["service_name"]])["services"][0]
     sets = [
         {
             "id": task_set["id"],
@@ -105,12 +110,11 @@ def _service(aws: Aws, ecs: Answer) -> dict[str, Any]:
     }
 
 
-def _image(aws: Aws, ecs: Answer) -> dict[str, Any]:
+def _image(aws: Aws, service: Answer) -> dict[str, Any]:
     """The image that serves, and when it was pushed: a base that has moved since is not in it."""
     from botocore.exceptions import ClientError
 
     client = aws.client("ecs")
-    service = client.describe_services(cluster=ecs["cluster_name"], services=[ecs["service_name"]])["services"][0]
     serving = next((each for each in service.get("taskSets", []) if each["status"] == "PRIMARY"), service)
     definition = client.describe_task_definition(taskDefinition=serving["taskDefinition"])["taskDefinition"]
     uri, _, digest = str(definition["containerDefinitions"][0]["image"]).partition("@")

@@ -29,6 +29,9 @@ Sets = Annotated[list[str] | None, typer.Option("--set", metavar="TABLE.KEY=VALU
 Root = Annotated[Path, typer.Option("--root", help="The checkout that is deployed.", show_default=False)]
 Json = Annotated[bool, typer.Option("--json", help="Machine-readable results, alone on standard output.")]
 Refresh = Annotated[bool, typer.Option("--refresh", help="Ask AWS for drift even where nothing changed here.")]
+Rebuild = Annotated[
+    bool, typer.Option("--rebuild", help="Build the image anew, its bases pulled again and nothing from a cache.")
+]
 Unchecked = Annotated[bool, typer.Option("--unchecked", help="Store it without asking the model with it.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 PLAIN = {"→": "->", "✓": "ok", "✗": "x", "·": "-", "…": "...", "±": "+/-", "█": "#"}

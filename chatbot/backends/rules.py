@@ -66,7 +66,7 @@ RULES = (
     Rule(
         kinds.CREDITS,
         codes=(
-            r"insufficient_(quota|balance|credits?|funds)",
+            r"insufficient_(user_)?(quota|balance|credits?|funds)",
             r"credits?_(limit|exhausted|insufficient)",
             r"not_enough_\w+",
             r"payment_required",
@@ -84,7 +84,7 @@ RULES = (
             r"exceeded your current quota|plan and billing|payment required",
             r"(purchase|buy|add|top up|recharge) .{0,20}(credit|balance|funds)",
             r"(account|quota).{0,30}(overdue|arrears)|(trial|free) (key|tier|plan).{0,60}(/|per) ?month",
-            r"余额不足|欠费",
+            r"quota is not enough|余额不足|额度不足|欠费",
         ),
     ),
     Rule(kinds.CREDITS, statuses=(402,)),

@@ -7,18 +7,16 @@ source, same digest, everywhere: entries sorted, times 0, owner 0, and no compre
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import posixpath
 import re
-import tarfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from orchestrator.errors import BadDocument
-from orchestrator.tools import context
+from orchestrator.tools import archive, context
 from orchestrator.tools.dockerfile import Copy, Stage
 from orchestrator.tools.registry import MANIFEST
 
@@ -55,18 +53,12 @@ def build(stage: Stage, root: Path, platform: str, labels: dict[str, str], docke
     return Bundle({sha256(layer): layer, sha256(config): config}, _json(manifest))
 
 
-@dataclass(frozen=True)
-class Copied:
-    """A file or a link as it lies in the image."""
-
-    file: Path
-    link: str  # where it leads; empty for a file
-    mode: int
-
-
-def files(copies: list[Copy], root: Path, dockerfile: Path) -> Iterator[tuple[str, Copied]]:
+def files(copies: list[Copy], root: Path, dockerfile: Path) -> Iterator[tuple[str, archive.Member]]:
     """What is copied out of the context: its absolute path in the image, and what lies there, as COPY's rules say."""
-    rules = context.ignores(root, dockerfile)[:1]  # as BuildKit: that of the Dockerfile, or else .dockerignore
+    try:
+        rules = context.ignores(root, dockerfile, strictly=True)[:1]  # as BuildKit: the Dockerfile's own, or the other
+    except context.BadPattern as error:
+        raise BadDocument(f"{error}: no such pattern can be read", "mend the line; Docker refuses it too") from None
     known = {entry.path: entry for entry in context.entries(root, rules)}
     for copy in copies:
         target = posixpath.normpath(posixpath.join(copy.folder, copy.target))
@@ -86,12 +78,12 @@ def files(copies: list[Copy], root: Path, dockerfile: Path) -> Iterator[tuple[st
                     yield posixpath.join(target, inside), _copied(root, entry, copy.mode)
 
 
-def _copied(root: Path, entry: context.Entry, mode: int, *, follow: bool = False) -> Copied:
+def _copied(root: Path, entry: context.Entry, mode: int, *, follow: bool = False) -> archive.Member:
     file = root / entry.path
     if entry.is_link and not follow:
-        return Copied(file, str(file.readlink()), 0o777)
+        return archive.Member(file, str(file.readlink()), 0o777)
     # Permissions as git has them: a bundle is the same on every machine, whatever its umask.
-    return Copied(file, "", mode or (0o755 if file.stat().st_mode & 0o100 else 0o644))
+    return archive.Member(file, mode=mode or (0o755 if file.stat().st_mode & 0o100 else 0o644))
 
 
 def _matches(copy: Copy, source: str, root: Path, known: Mapping[str, context.Entry]) -> list[str]:
@@ -121,24 +113,9 @@ def _meets(path: list[str], parts: list[context.Pattern]) -> bool:
 
 
 def _layer(stage: Stage, root: Path, dockerfile: Path) -> bytes:
-    content = {path.lstrip("/"): copied for path, copied in files(stage.copies, root, dockerfile)}
+    content = {path.lstrip("/"): member for path, member in files(stage.copies, root, dockerfile)}
     folders = {parent for path in content for parent in _parents(path)} | set(_parents(f"{stage.folder.strip('/')}/x"))
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as tar:
-        for name in sorted(folders | content.keys()):
-            entry = tarfile.TarInfo(name)
-            copied = content.get(name)
-            if copied is None:
-                entry.type, entry.mode = tarfile.DIRTYPE, 0o755
-                tar.addfile(entry)
-            elif copied.link:
-                entry.type, entry.mode, entry.linkname = tarfile.SYMTYPE, copied.mode, copied.link
-                tar.addfile(entry)
-            else:
-                data = copied.file.read_bytes()
-                entry.size, entry.mode = len(data), copied.mode
-                tar.addfile(entry, io.BytesIO(data))
-    return buffer.getvalue()
+    return archive.tarred({folder: archive.Member(None) for folder in folders} | content)
 
 
 def _parents(path: str) -> list[str]:

@@ -6,7 +6,7 @@ The project is the stack ecr's (terraform/modules/image_build), because an image
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,8 @@ from orchestrator.errors import BadDocument, ImageFailed
 from orchestrator.tools import archive, image
 from orchestrator.tools.aws import Aws, code, explained
 from orchestrator.tools.cancel import Cancel
-from orchestrator.tools.registry import Registry, access
+from orchestrator.tools.engine import Say
+from orchestrator.tools.image_source import Source
 
 FOLDER = "sources"  # in the state bucket; the build's role may read nothing else of it
 
@@ -31,43 +32,37 @@ class Place:
 
 
 def build(
-    aws: Aws, place: Place, root: Path, source: image.Source, repository_url: str, say: image.Say, cancel: Cancel
+    aws: Aws, place: Place, root: Path, source: Source, repository_url: str, say: Say, cancel: Cancel
 ) -> image.Built:
     """Builds what git tracks in ``root``, unless the registry has an image of the same source already."""
-    with explained("ecr:GetAuthorizationToken"):
-        registry = Registry(access(aws.client("ecr")), repository_url.partition("/")[2])
-    names = source.tracked()
-    found = _pushed(registry, source, repository_url, names)
+    source = source.sent(source.tracked())
+    found = _pushed(aws, source, repository_url)
     if found:
         say(f"{found.tag} is in the registry already")
         return found
     location = _send(aws, place, root, say)
     client = aws.client("codebuild")
+    request = _request(place, root, source, location, repository_url)
     with explained("codebuild:StartBuild"):
-        running = _running(client, place, location)
-        started = (
-            running or client.start_build(**_request(place, root, source, location, repository_url, names))["build"]
-        )
+        running = _running(client, place, request)
+        started = running or client.start_build(**request)["build"]
     say(f"{'follows' if running else 'started'} build {started['id']}")
     _follow(aws, started["id"], say, cancel)
-    found = _pushed(registry, source, repository_url, names, pushed=True)
+    found = _pushed(aws, source, repository_url, pushed=True)
     if not found:
         raise ImageFailed(f"build {started['id']} ended well, but its image is not in the registry", "try again")
     return found
 
 
-def _pushed(
-    registry: Registry, source: image.Source, repository_url: str, names: list[str], *, pushed: bool = False
-) -> image.Built | None:
+def _pushed(aws: Aws, source: Source, repository_url: str, *, pushed: bool = False) -> image.Built | None:
     """The build machine's engine decides which builder it is; on AWS it is always Docker."""
-    for builder in ("docker", "bundle"):
-        tag = image.tag_of(source, builder, names)
-        if digest := registry.digest_of(tag):
-            return image.Built(f"{repository_url}@{digest}", digest, tag, builder, pushed)
-    return None
+    repository = repository_url.partition("/")[2]
+    with explained("ecr:ListImages"):
+        tag, digest, builder = image.find(aws.client("ecr"), repository, source, ["docker", "bundle"])
+    return image.Built(f"{repository_url}@{digest}", digest, tag, builder, pushed) if digest else None
 
 
-def _send(aws: Aws, place: Place, root: Path, say: image.Say) -> str:
+def _send(aws: Aws, place: Place, root: Path, say: Say) -> str:
     """Uploads the source, named by its content; where it is."""
     from botocore.exceptions import ClientError
 
@@ -84,16 +79,24 @@ def _send(aws: Aws, place: Place, root: Path, say: image.Say) -> str:
     return f"{place.bucket}/{key}"
 
 
-def _running(client: Any, place: Place, location: str) -> dict[str, Any] | None:
-    """A build of this very source that an earlier run, killed since, has started."""
+def _running(client: Any, place: Place, request: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The same build, which an earlier run, killed since, has started."""
     identifiers = client.list_builds_for_project(projectName=place.project, sortOrder="DESCENDING")["ids"][:10]
     builds = client.batch_get_builds(ids=identifiers)["builds"] if identifiers else []
-    same = (build for build in builds if build["source"].get("location") == location and not build["buildComplete"])
-    return next(same, None)
+    wanted = _named(request["environmentVariablesOverride"])
+    for build in builds:
+        has = _named(build.get("environment", {}).get("environmentVariables", []))
+        if not build["buildComplete"] and all(has.get(name) == value for name, value in wanted.items()):
+            return dict(build)
+    return None
+
+
+def _named(variables: Iterable[Mapping[str, str]]) -> dict[str, str]:
+    return {each["name"]: each["value"] for each in variables}
 
 
 def _request(
-    place: Place, root: Path, source: image.Source, location: str, repository_url: str, names: list[str]
+    place: Place, root: Path, source: Source, location: str, repository_url: str
 ) -> dict[str, Any]:  # fmt: skip
     if not source.context.is_relative_to(root.resolve()):
         raise BadDocument(f"{source.context} lies outside {root}, which is what a build elsewhere gets", "move it in")
@@ -103,10 +106,12 @@ def _request(
         "IMAGE_DOCKERFILE": source.file_name,
         "IMAGE_PLATFORM": source.platform,
         "IMAGE_BUILD_ARGS": " ".join(f"--build-arg {name}={value}" for name, value in source.arguments.items()),
+        "IMAGE_TARGET": source.target,
+        "IMAGE_REBUILD": source.rebuild,
         "IMAGE_REVISION": source.revision(),
         "IMAGE_CREATED": source.created(),
         # Taken here: what unpacks a zip gives its files other modes, and leaves no empty folder.
-        "IMAGE_FINGERPRINT": source.fingerprint(names),
+        "IMAGE_FINGERPRINT": source.fingerprint(),
     }
     return {
         "projectName": place.project,
@@ -119,7 +124,7 @@ def _request(
     }
 
 
-def _follow(aws: Aws, identifier: str, say: image.Say, cancel: Cancel, pause: float = 2.0) -> None:
+def _follow(aws: Aws, identifier: str, say: Say, cancel: Cancel, pause: float = 2.0) -> None:
     """Says every line of the build's log as it comes; raises ImageFailed when the build does not succeed."""
     client, log = aws.client("codebuild"), _Log(aws)
     while True:

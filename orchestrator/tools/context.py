@@ -23,6 +23,7 @@ from typing import Any
 
 # What the orchestrator and the emulator themselves write into a checkout: it changes with every run.
 OURS = (".orchestrator", ".emulator")
+_Met = tuple[tuple[bool, ...], ...]  # by ignore file, which of its patterns a folder met
 _SPECIAL = frozenset(".+()|{}$")
 # Younger than this, in nanoseconds, a file may change again without another time: its hash is not kept.
 _SETTLED = 2_000_000_000
@@ -165,35 +166,40 @@ class Entry:
         return stat.S_ISREG(self.status.st_mode)
 
 
-def ignore_files(context: Path, dockerfile: Path) -> list[Path]:
-    """Those that a builder may read: https://docs.docker.com/build/concepts/context/#filename-and-location."""
-    own = dockerfile.with_name(dockerfile.name + ".dockerignore")
-    return [file for file in (own, context / ".dockerignore") if file.is_file()]
+def ignore_names(context: Path, dockerfile: Path) -> list[str]:
+    """Those that a builder may read, by their paths in the context (the Dockerfile's own may lie outside of it):
+    https://docs.docker.com/build/concepts/context/#filename-and-location."""
+    own = Path(os.path.relpath(dockerfile, context))
+    names = (own.with_name(own.name + ".dockerignore").as_posix(), ".dockerignore")
+    return [name for name in names if (context / name).is_file()]
 
 
-def ignores(context: Path, dockerfile: Path) -> list[Ignore]:
-    """One that nothing can be built with leaves nothing out: the builder has the word on it."""
+def ignores(context: Path, dockerfile: Path, *, strictly: bool = False) -> list[Ignore]:
+    """One that nothing can be built with leaves nothing out: the builder has the word on it. ``strictly``: we are the
+    builder, and it is BadPattern."""
     found = []
-    for file in ignore_files(context, dockerfile):
-        with contextlib.suppress(BadPattern):
-            found.append(Ignore(file.read_text(encoding="utf-8", errors="surrogateescape")))
+    for name in ignore_names(context, dockerfile):
+        try:
+            found.append(Ignore((context / name).read_text(encoding="utf-8", errors="surrogateescape")))
+        except BadPattern as error:
+            if strictly:
+                raise BadPattern(f"{name}: {error}") from None
     return found
 
 
 def entries(context: Path, rules: list[Ignore]) -> Iterator[Entry]:
     """What is in the context and not left out by all of the rules, folders before what is in them."""
-    yield from _below(context, "", rules, [()] * len(rules))
+    yield from _below(context, "", rules, ())
 
 
-def _below(context: Path, folder: str, rules: list[Ignore], above: list[tuple[bool, ...]]) -> Iterator[Entry]:
+def _below(context: Path, folder: str, rules: list[Ignore], above: _Met) -> Iterator[Entry]:
     with os.scandir(context / folder) as listed:
         children = sorted(listed, key=lambda child: child.name)
     for child in children:
         if not folder and child.name in OURS:
             continue
         path = f"{folder}/{child.name}" if folder else child.name
-        judged = [rule.judge(path, met) for rule, met in zip(rules, above, strict=True)]
-        out = bool(rules) and all(left_out for left_out, _ in judged)
+        out, met = _judged(path, rules, above)
         entry = Entry(path, child.stat(follow_symlinks=False))
         if not entry.is_folder:
             if not out:
@@ -201,7 +207,7 @@ def _below(context: Path, folder: str, rules: list[Ignore], above: list[tuple[bo
             continue
         if out and not any(rule.may_take_back_below(path) for rule in rules):
             continue
-        inside = _below(context, path, rules, [met for _, met in judged])
+        inside = _below(context, path, rules, met)
         if out:  # with what is taken back, the folders above it
             first = next(inside, None)
             if first is None:
@@ -218,13 +224,17 @@ def holds(path: str, rules: list[Ignore]) -> bool:
     if path.partition("/")[0] in OURS:
         return False
     parts = path.split("/")
-    for rule in rules:
-        out, met = False, tuple[bool, ...]()
-        for count in range(1, len(parts) + 1):
-            out, met = rule.judge("/".join(parts[:count]), met)
-        if not out:
-            return True
-    return not rules
+    out: bool = False
+    above: _Met = ()
+    for count in range(1, len(parts) + 1):
+        out, above = _judged("/".join(parts[:count]), rules, above)
+    return not out
+
+
+def _judged(path: str, rules: list[Ignore], above: _Met) -> tuple[bool, _Met]:
+    """Whether all of the rules leave a path out, and which patterns it met; ``above``: those that its folder met."""
+    judged = [rule.judge(path, met) for rule, met in zip(rules, above or [()] * len(rules), strict=True)]
+    return bool(rules) and all(out for out, _ in judged), tuple(met for _, met in judged)
 
 
 def fingerprint(context: Path, rules: list[Ignore], more: Any = None) -> str:

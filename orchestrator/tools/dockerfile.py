@@ -9,11 +9,11 @@ from __future__ import annotations
 import contextlib
 import json
 import re
-import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from orchestrator.errors import BadDocument
+from orchestrator.tools import dockerfile_words as words
 
 # What a base image brings, as far as Dockerfiles build on it (ENV PATH=/venv/bin:$PATH).
 BASE_ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
@@ -53,27 +53,45 @@ def parse(text: str, arguments: Mapping[str, str] | None = None, name: str = "Do
 
     Raises BadDocument, by name and line, for what a bundle could only misread; Docker may well build it.
     """
-    reader = _Reader(dict(arguments or {}), name)
+    reader = _Reader(dict(arguments or {}), name, escape_of(text.removeprefix("\ufeff")))
     for line, instruction, rest in _instructions(text, name):
         try:
             reader.read(line, instruction, rest)
-        except ValueError as error:  # of shlex
-            raise BadDocument(f"{name} line {line}: {str(error).lower()}", "close the quotation") from None
+        except ValueError as error:
+            raise BadDocument(f"{name} line {line}: {error}", "mend the line; Docker refuses it too") from None
     if not reader.stages:
         raise BadDocument(f"{name} has no FROM", "write a Dockerfile")
     return reader.stages
 
 
-def bases(text: str, arguments: Mapping[str, str] | None = None) -> list[str]:
-    """The images that the stages start from, as far as they can be told: nothing is refused, a builder judges."""
-    reader = _Reader(dict(arguments or {}), "Dockerfile")
+def chosen(stages: list[Stage], target: str, name: str = "Dockerfile") -> Stage:
+    """The stage that is built: by its name or number, or the last. Raises BadDocument where there is none such."""
+    found = _numbered(stages, target)
+    if found is None:
+        raise BadDocument(f"{name} has no stage {target}", "set image.target to the name that stands after AS")
+    return stages[found]
+
+
+def _numbered(stages: list[Stage], target: str) -> int | None:
+    if not target:
+        return len(stages) - 1
+    named = [number for number, stage in enumerate(stages) if target.lower() in (stage.name.lower(), str(number))]
+    return named[-1] if named else None
+
+
+def bases(text: str, arguments: Mapping[str, str] | None = None, target: str = "") -> list[str]:
+    """The images that the stages start from, as far as they can be told, that of the target first: nothing is refused,
+    a builder judges."""
+    reader = _Reader(dict(arguments or {}), "Dockerfile", escape_of(text.removeprefix("\ufeff")))
     with contextlib.suppress(BadDocument):
         for line, instruction, rest in _instructions(text, "Dockerfile"):
             if instruction in ("ARG", "FROM") and rest:
                 with contextlib.suppress(ValueError, BadDocument):
                     reader.read(line, instruction, rest)
     named = {stage.name.lower() for stage in reader.stages if stage.name}
-    found = (stage.base for stage in reader.stages if stage.base.lower() not in named | {"scratch", ""})
+    number = _numbered(reader.stages, target) or 0
+    first = reader.stages[number : number + 1]
+    found = (stage.base for stage in first + reader.stages if stage.base.lower() not in named | {"scratch", ""})
     return [base for base in dict.fromkeys(found) if "$" not in base]
 
 
@@ -84,29 +102,35 @@ _WORD = re.compile(r"""(?:[^\s"']|"(?:\\.|[^"\\])*"|'[^']*'|["'])+""")
 def _instructions(text: str, name: str) -> Iterator[tuple[int, str, str]]:
     """Line, name and rest of each; the bodies of heredocs are read over."""
     text = text.removeprefix("\ufeff")
-    escape, pending, start = _escape(text), "", 0
+    goes_on = re.compile(rf"(?:(?<!{re.escape(escape_of(text))})|^){re.escape(escape_of(text))}[ \t]*$")
     lines = iter(enumerate(text.splitlines(), 1))
-    for number, raw in lines:
-        line = raw.strip()
-        if line.startswith("#") or not line:
+    for start, first in lines:
+        if not first.strip() or _is_comment(first):
             continue
-        start = start or number
-        if line.endswith(escape):
-            pending += line[:-1].rstrip() + " "
-            continue
-        instruction, _, rest = re.sub(r"\s+", " ", pending + line, count=1).partition(" ")
+        whole, ended = first.lstrip(), False
+        while not ended:
+            cut = goes_on.sub("", whole)
+            ended = cut == whole
+            whole = cut
+            if not ended:
+                following = next((line for _, line in lines if line.strip() and not _is_comment(line)), None)
+                if following is None:
+                    break
+                whole += following
+        instruction, rest = [*re.split(r"\s+", whole.strip(), maxsplit=1), ""][:2]
         instruction = instruction.upper()
         if instruction in ("RUN", "COPY", "ADD"):
             for word in _WORD.findall(rest):
                 if found := _HEREDOC.fullmatch(word):
                     _read_over(lines, found[3], tabs=bool(found[1]), where=f"{name} line {start}")
-        yield start, instruction, rest.strip()
-        pending, start = "", 0
-    if pending:
-        raise BadDocument(f"{name} line {start}: the last line ends with a continuation", "remove the last backslash")
+        yield start, instruction, rest
 
 
-def _escape(text: str) -> str:
+def _is_comment(line: str) -> bool:
+    return line.lstrip().startswith("#")
+
+
+def escape_of(text: str) -> str:
     """https://docs.docker.com/reference/dockerfile/#parser-directives: they stand above everything else."""
     for line in text.splitlines():
         directive = re.fullmatch(r"#\s*(\w+)\s*=\s*(.+?)\s*", line.strip())
@@ -125,10 +149,11 @@ def _read_over(lines: Iterator[tuple[int, str]], end: str, *, tabs: bool, where:
 
 
 class _Reader:
-    def __init__(self, given: dict[str, str], name: str) -> None:
+    def __init__(self, given: dict[str, str], name: str, escape: str) -> None:
         self.stages: list[Stage] = []
         self._given = given
         self._name = name
+        self._escape = escape
         self._global: dict[str, str] = {}
         self._arguments: dict[str, str] = {}
 
@@ -155,7 +180,8 @@ class _Reader:
             folder = self._fill(rest)
             stage.folder = folder if folder.startswith("/") else f"{stage.folder.rstrip('/')}/{folder}"
         elif instruction == "EXPOSE":
-            stage.ports += [port if "/" in port else f"{port}/tcp" for port in self._fill(rest).split()]
+            ports = self._fill(rest).split()
+            stage.ports += [port if "/" in port else f"{port}/tcp" for port in ports]
         elif instruction == "USER":
             stage.user = self._fill(rest)
         elif instruction == "STOPSIGNAL":
@@ -168,16 +194,19 @@ class _Reader:
             stage.shell = _command(rest, stage.shell)
 
     def _argument(self, rest: str) -> None:
-        for word in shlex.split(rest):
+        for word in words.split(rest, self._escape):
             name, equals, default = word.partition("=")
-            value = self._given.get(name, self._fill(default) if equals else self._global.get(name, ""))
-            (self._arguments if self.stages else self._global)[name] = value
+            name = self._fill(name)
+            known = self._given if name in self._given or equals else self._global
+            if name in known or equals:  # else it is not set
+                value = known[name] if name in known else self._fill(default)
+                (self._arguments if self.stages else self._global)[name] = value
 
     def _start(self, rest: str) -> None:
-        words = [word for word in self._fill(rest, self._global).split() if not word.startswith("--")]
-        named = len(words) == 3 and words[1].upper() == "AS"
+        parts = [self._fill(word, self._global) for word in rest.split() if not word.startswith("--")]
+        named = len(parts) == 3 and parts[1].upper() == "AS"
         self._arguments = {}
-        stage = Stage(words[0], words[2] if named else "")
+        stage = Stage(parts[0], parts[2] if named else "")
         for before in self.stages:
             if before.name and before.name.lower() == stage.base.lower():
                 stage = Stage(
@@ -192,7 +221,7 @@ class _Reader:
         while match := re.match(r"(--\S+)\s+", rest):
             flags.append(match[1])
             rest = rest[match.end() :]
-        places = [self._fill(word) for word in _listed(rest) or shlex.split(rest)]
+        places = [self._fill(word) for word in _listed(rest) or rest.split()]
         remote = [place for place in places[:-1] if re.match(r"(https?|git|ssh)://|git@", place)]
         if any(flag.startswith("--from=") for flag in flags) or remote:
             return
@@ -212,25 +241,18 @@ class _Reader:
         stage.copies.append(Copy(tuple(places[:-1]), places[-1], stage.folder, line, mode))
 
     def _pairs(self, rest: str) -> dict[str, str]:
-        words = shlex.split(rest)
-        if words and "=" not in words[0]:
+        pairs = words.split(rest, self._escape)
+        if pairs and "=" not in pairs[0]:
             key, _, value = rest.partition(" ")
-            return {key: self._fill(value.strip())}
-        return {key: self._fill(value) for key, _, value in (word.partition("=") for word in words)}
+            return {self._fill(key): self._fill(value.strip())}
+        if wrong := next((pair for pair in pairs if "=" not in pair), ""):
+            raise ValueError(f"{wrong} is not NAME=VALUE")
+        return {self._fill(key): self._fill(value) for key, _, value in (pair.partition("=") for pair in pairs)}
 
     def _fill(self, text: str, known: Mapping[str, str] | None = None) -> str:
         if known is None:
             known = BASE_ENVIRONMENT | self._arguments | (self.stages[-1].environment if self.stages else {})
-
-        def value(match: re.Match[str]) -> str:
-            found = known.get(match["braced"] or match["plain"], "")
-            if match["operator"] == ":-":
-                return found or match["word"]
-            if match["operator"] == ":+":
-                return match["word"] if found else ""
-            return found
-
-        return re.sub(r"\$(?:\{(?P<braced>\w+)(?:(?P<operator>:[-+])(?P<word>[^}]*))?\}|(?P<plain>\w+))", value, text)
+        return words.expanded(text, known, self._escape)
 
 
 _BY_DOCKER = "build it with Docker: image.builder docker or codebuild"

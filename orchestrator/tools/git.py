@@ -18,10 +18,8 @@ def revision_of(folder: Path, counts: Callable[[str], bool]) -> str:
     commit = head(folder)
     if not commit:
         return "unknown"
-    tracked = process.run(["git", "diff", "--name-only", "--relative", "-z", "HEAD"], cwd=folder)
-    others = process.run(["git", "ls-files", "--others", "--exclude-standard", "-z"], cwd=folder)
-    changed = (tracked.out + others.out).split("\0")
-    return f"{commit}-dirty" if any(counts(path) for path in changed if path) else commit
+    others = _names(folder, "ls-files", "--others", "--exclude-standard", "-z")
+    return f"{commit}-dirty" if any(counts(path) for path in changed(folder) + others) else commit
 
 
 def author_date(root: Path, revision: str) -> str:
@@ -44,13 +42,16 @@ def branch(root: Path) -> str:
 
 def tracked(root: Path) -> list[str]:
     """The files that git knows in ``root``, relative to it."""
-    return [name for name in process.run(["git", "ls-files", "-z"], cwd=root).out.split("\0") if name]
+    return _names(root, "ls-files", "-z")
 
 
 def changed(root: Path) -> list[str]:
-    """Tracked files that differ from the last commit."""
-    lines = process.run(["git", "status", "--porcelain", "--untracked-files=no"], cwd=root).out.splitlines()
-    return [line[3:] for line in lines]
+    """Tracked files in ``root`` that differ from the last commit, relative to it."""
+    return _names(root, "diff", "--name-only", "--relative", "-z", "HEAD")
+
+
+def _names(root: Path, *arguments: str) -> list[str]:
+    return [name for name in process.run(["git", *arguments], cwd=root).out.split("\0") if name]
 
 
 def push(root: Path, url: str, branch_name: str, env: Mapping[str, str]) -> str:

@@ -11,110 +11,30 @@ from __future__ import annotations
 
 import argparse
 import base64
-import hashlib
 import json
 import os
+import re
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+import tempfile
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from orchestrator.errors import BadDocument, DeployError, ImageFailed, MissingTool
-from orchestrator.tools import bundle, context, dockerfile, git, process
+from orchestrator.errors import DeployError, ImageFailed, MissingTool
+from orchestrator.tools import bundle, engine
+from orchestrator.tools.engine import NoBase, Say
+from orchestrator.tools.image_source import Source
 from orchestrator.tools.registry import Access, Registry, access
 
-Say = Callable[[str], None]
 NO_ENGINE = "start a Docker engine"
 
 
 @dataclass(frozen=True)
-class Source:
-    """What an image is built from; ``commit`` and ``written``, its author's date, where git cannot be asked."""
-
-    context: Path
-    file_name: str = "Dockerfile"
-    platform: str = "linux/amd64"
-    arguments: Mapping[str, str] = field(default_factory=dict)
-    commit: str = ""
-    written: str = ""
-    known: str = ""  # the fingerprint, where somebody else has taken it
-
-    @property
-    def file(self) -> Path:
-        return self.context / self.file_name
-
-    def stages(self) -> list[dockerfile.Stage]:
-        text = self._text().decode("utf-8", "replace")
-        return dockerfile.parse(text, self.arguments, self.file_name)
-
-    def _text(self) -> bytes:
-        try:
-            return self.file.read_bytes()
-        except OSError as error:
-            raise BadDocument(f"{self.file} cannot be read: {error.strerror}", "set image.dockerfile") from None
-
-    def inputs(self) -> list[str]:
-        """The files and links of the context, by their paths in it."""
-        self._text()
-        with self._readable():
-            found = context.entries(self.context, context.ignores(self.context, self.file))
-            return [entry.path for entry in found if not entry.is_folder]
-
-    def fingerprint(self, tracked: Sequence[str] = ()) -> str:
-        """Of all that a builder may see: the Dockerfile, the context, arguments and platform (docs/image.md).
-
-        ``tracked``: the names of which a build elsewhere is sent no more than these.
-        """
-        if self.known:
-            return self.known
-        more = [
-            self.platform,
-            sorted(self.arguments.items()),
-            self.file_name,
-            hashlib.sha256(self._text()).hexdigest(),
-            sorted(tracked),
-        ]
-        with self._readable():
-            return context.fingerprint(self.context, context.ignores(self.context, self.file), more)
-
-    def tracked(self) -> list[str]:
-        """What a build elsewhere is sent of the context: the files that git knows."""
-        rules = context.ignores(self.context, self.file)
-        return sorted(name for name in git.tracked(self.context) if context.holds(name, rules))
-
-    @contextmanager
-    def _readable(self) -> Iterator[None]:
-        try:
-            yield
-        except OSError as error:
-            remedy = "make it readable, or leave it out by .dockerignore"
-            raise BadDocument(f"{error.filename} cannot be read: {error.strerror}", remedy) from None
-
-    def revision(self) -> str:
-        """The commit that is built: what a pipeline knows too, whose zip has no history."""
-        if self.commit:
-            return self.commit
-        rules = context.ignores(self.context, self.file)
-        always = {self.file_name, *(file.name for file in context.ignore_files(self.context, self.file))}
-        return git.revision_of(self.context, lambda path: path in always or context.holds(path, rules))
-
-    def created(self) -> str:
-        """When that commit was written, in UTC as RFC 3339 says, so that a build can be repeated; empty where nobody
-        knows it. The author's date, because it is the only one that CodePipeline hands on for GitHub too."""
-        written = self.written or git.author_date(self.context, self.revision())
-        return f"{datetime.fromisoformat(written).astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}" if written else ""
-
-    def bases(self) -> list[str]:
-        """The images that the stages start from."""
-        return dockerfile.bases(self._text().decode("utf-8", "replace"), self.arguments)
-
-
-@dataclass(frozen=True)
 class Built:
-    """A pushed image; ``because``: why it is not by the builder that was asked for."""
+    """A pushed image; ``because``: why it is not by the builder that was asked for; ``bases``: what it was built on, as
+    far as that may move (engine.bases_here)."""
 
     uri: str
     digest: str
@@ -122,12 +42,7 @@ class Built:
     builder: str
     pushed: bool
     because: str = ""
-
-
-def engine_answers() -> bool:
-    """Whether a Docker engine answers."""
-    answer = process.run(["docker", "version", "--format", "{{.Server.Version}}"], timeout=15)
-    return answer.code == 0 and bool(answer.out.strip())
+    bases: Mapping[str, list[str]] = field(default_factory=dict)
 
 
 def choose(wanted: str, endpoint_url: str) -> str:
@@ -136,7 +51,7 @@ def choose(wanted: str, endpoint_url: str) -> str:
         raise MissingTool("a bundle image runs only on the emulator, not on AWS", f"{NO_ENGINE}, builder docker")
     if wanted in ("bundle", "codebuild"):
         return wanted
-    if engine_answers():
+    if engine.answers():
         return "docker"
     if wanted == "docker":
         remedy = f'{NO_ENGINE}, or set image.builder = "{"bundle" if endpoint_url else "codebuild"}"'
@@ -149,12 +64,26 @@ def instead_of_docker(wanted: str, endpoint_url: str) -> str:
     return "bundle" if wanted == "auto" and endpoint_url else ""
 
 
-class NoBase(ImageFailed):
-    """The image that the Dockerfile starts from is neither here nor to be had."""
+def tag_of(source: Source, builder: str) -> str:
+    return "-".join(filter(None, (builder, source.fingerprint()[:16], source.rebuild)))
 
 
-def tag_of(source: Source, builder: str, tracked: Sequence[str] = ()) -> str:
-    return f"{builder}-{source.fingerprint(tracked)[:16]}"
+def rebuild_name() -> str:
+    """The name of a build that is asked for anew: later ones come later in the order of their letters."""
+    return f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
+
+
+def find(ecr: Any, repository: str, source: Source, builders: Sequence[str]) -> tuple[str, str, str]:
+    """Tag, digest and builder of the image of this source, of several that which was built anew last; else empty."""
+    wanted = {tag_of(source, builder): builder for builder in builders}
+    found = []
+    for page in ecr.get_paginator("list_images").paginate(repositoryName=repository, filter={"tagStatus": "TAGGED"}):
+        for each in page["imageIds"]:
+            tag = each["imageTag"]
+            name = tag if source.rebuild else "-".join(tag.split("-")[:2])
+            if name in wanted:
+                found.append((tag.partition("-")[2], tag, each["imageDigest"], wanted[name]))
+    return max(found)[1:] if found else ("", "", "")
 
 
 def push(source: Source, repository_url: str, ecr: Any, builder: str, say: Say, instead: str = "") -> Built:
@@ -162,36 +91,46 @@ def push(source: Source, repository_url: str, ecr: Any, builder: str, say: Say, 
 
     ``instead``: the builder to fall back to when the base image cannot be had.
     """
-    tag = tag_of(source, builder)
-    registry_access = access(ecr)
+    source = source.taken()
     # ECR answers repository URLs in AWS's form; the registry itself is where the authorization says.
     repository = repository_url.partition("/")[2]
-    registry = Registry(registry_access, repository)
-    digest = registry.digest_of(tag)
-    pushed = not digest
-    if not pushed:
+    tag, digest, _ = find(ecr, repository, source, [builder])
+    if digest:
         say(f"{tag} is in the registry already")
-    elif builder == "bundle":
-        digest = _push_bundle(source, registry, tag, labels(source, builder), say)
-    else:
-        try:
-            digest = _push_docker(source, registry, registry_access, f"{repository}:{tag}", say)
-        except NoBase as error:
-            if not instead:
-                raise
-            say(f"{error.what}: builds a {instead} instead")
-            return replace(push(source, repository_url, ecr, instead, say), because=error.what)
-    return Built(f"{repository_url}@{digest}", digest, tag, builder, pushed)
+        return Built(f"{repository_url}@{digest}", digest, tag, builder, False)
+    tag, where = tag_of(source, builder), access(ecr)
+    registry = Registry(where, repository)
+    if builder == "bundle":
+        digest = _push_bundle(source, registry, tag, say)
+        return Built(f"{repository_url}@{digest}", digest, tag, builder, True)
+    try:
+        digest = _push_docker(source, registry, where, f"{repository}:{tag}", say)
+    except NoBase as error:
+        if not instead:
+            raise
+        say(f"{error.what}: builds a {instead} instead")
+        return replace(push(source, repository_url, ecr, instead, say), because=error.what)
+    return Built(f"{repository_url}@{digest}", digest, tag, builder, True, bases=engine.bases_here(source))
 
 
-def labels(source: Source, builder: str) -> dict[str, str]:
-    """What both builders write on the image."""
-    found = {"dev.chatbot.builder": builder, "org.opencontainers.image.revision": source.revision()}
-    return found | ({"org.opencontainers.image.created": created} if (created := source.created()) else {})
+def name(built: Built, tag: str, ecr: Any, say: Say) -> None:
+    """Gives an image another name, a person's; raises ImageFailed where that is another image's already."""
+    registry = Registry(access(ecr), built.uri.partition("/")[2].partition("@")[0])
+    there = registry.digest_of(tag)
+    if there and there != built.digest:
+        raise ImageFailed(
+            f"the tag {tag} is there already, for another image: {there}; this one is {built.digest}",
+            "name another; tags are not moved, because what was released under one must stay what it was",
+        )
+    if not there:
+        registry.push_manifest(tag, *registry.manifest_as_it_is(built.digest))
+        say(f"named {tag}")
 
 
-def _push_bundle(source: Source, registry: Registry, tag: str, labels: dict[str, str], say: Say) -> str:
-    image = bundle.build(source.stages()[-1], source.context, source.platform, labels, source.file)
+def _push_bundle(source: Source, registry: Registry, tag: str, say: Say) -> str:
+    if source.rebuild:
+        say("a bundle is what its files are: built anew it is the same")
+    image = bundle.build(source.stage(), source.context, source.platform, source.labels("bundle"), source.file)
     for digest, blob in image.blobs.items():
         sent = registry.push_blob(digest, blob)
         say(f"{'pushed' if sent else 'has'} {digest[7:19]} ({len(blob):,} bytes)")
@@ -200,62 +139,33 @@ def _push_bundle(source: Source, registry: Registry, tag: str, labels: dict[str,
 
 
 def _push_docker(source: Source, registry: Registry, where: Access, name: str, say: Say) -> str:
-    reference = f"{where.host}/{name}"
-    build_with_docker(source, reference, say)
+    reference, tag = f"{where.host}/{name}", name.rpartition(":")[2]
+    if source.created() and engine.writes_layouts():
+        with tempfile.TemporaryDirectory(prefix="chatbot-image-") as folder:
+            layout = Path(folder) / "image.tar"
+            engine.build(source, reference, say, layout)
+            say("pushes")
+            return registry.push_layout(layout, tag)
+    engine.build(source, reference, say)
     user, _, password = base64.b64decode(where.token).decode().partition(":")
-    _docker(["docker", "login", "--username", user, "--password-stdin", where.host], stdin=password)
     say("pushes")
-    _docker(["docker", "push", "--quiet", reference], timeout=3600)
-    digest = registry.digest_of(name.rpartition(":")[2])
+    try:
+        engine.push(reference, where.host, user, password)
+    except ImageFailed:
+        # Tags are immutable: another build of the same source may have been the first, and its image will do.
+        if digest := registry.digest_of(tag):
+            say(f"{tag} was pushed by another build meanwhile")
+            return digest
+        raise
+    digest = registry.digest_of(tag)
     if not digest:
         raise ImageFailed(f"the registry does not know {reference} after the push", "try again")
     return digest
 
 
-def build_with_docker(source: Source, reference: str, say: Say) -> None:
-    """Builds ``reference`` on the engine; raises NoBase when what it starts from is not to be had."""
-    for base in source.bases():
-        if process.run(["docker", "image", "inspect", base]).code:
-            say(f"pulls {base.partition('@')[0]}")
-            pulled = process.run(["docker", "pull", "--quiet", "--platform", source.platform, base], timeout=900)
-            if pulled.code:
-                why = (pulled.err or pulled.out).strip().splitlines()[-1:] or ["no answer"]
-                remedy = "check the network, or name another base: image.build_args = { BASE_IMAGE = … }"
-                raise NoBase(f"the base image {base.partition('@')[0]} cannot be pulled ({why[0][:200]})", remedy)
-    command = ["docker", "build", "--file", str(source.file), "--platform", source.platform, "--tag", reference]
-    for flag, pairs in (("--label", labels(source, "docker")), ("--build-arg", source.arguments)):
-        for key, value in pairs.items():
-            command += [flag, f"{key}={value}"]
-    say("builds with Docker")
-    _docker([*command, str(source.context)], timeout=3600, env=os.environ | _buildkit(source.created()))
-
-
-def _buildkit(created: str) -> dict[str, str]:
-    """What makes BuildKit's image the same each time, and one manifest; the classic builder reads none of it.
-
-    Its attestations would make an index of every image, and engines push one under a single tag piece by piece, which a
-    repository of immutable tags refuses (docs/image.md).
-    """
-    epoch = {"SOURCE_DATE_EPOCH": str(int(datetime.fromisoformat(created).timestamp()))} if created else {}
-    return {"BUILDX_NO_DEFAULT_ATTESTATIONS": "1", **epoch}
-
-
 def forget(repository_url: str, ecr: Any) -> None:
-    """Removes this engine's copies of the repository's images, and the stage that they took their packages from."""
-    name = f"{access(ecr).host}/{repository_url.partition('/')[2]}"
-    listed = process.run(["docker", "image", "ls", "--no-trunc", "--quiet", name])
-    if identifiers := sorted(set(listed.out.split())):
-        process.run(["docker", "image", "rm", "--force", *identifiers])
-    process.run(["docker", "image", "prune", "--force", "--filter", "label=dev.chatbot.stage=packages"])
-
-
-def _docker(
-    command: list[str], *, stdin: str | None = None, timeout: float = 120, env: Mapping[str, str] | None = None
-) -> None:
-    done = process.run(command, stdin=stdin, timeout=timeout, env=env)
-    if done.code:
-        last = "\n  ".join((done.err or done.out).strip().splitlines()[-12:])
-        raise ImageFailed(f"{' '.join(command[:2])} failed:\n  {last}", "mend the cause, then run the same command")
+    """Removes this engine's copies of the repository's images."""
+    engine.forget(f"{access(ecr).host}/{repository_url.partition('/')[2]}")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -267,6 +177,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--dockerfile", default="Dockerfile")
     parser.add_argument("--platform", default="linux/amd64")
     parser.add_argument("--build-arg", action="append", default=[], metavar="NAME=VALUE")
+    parser.add_argument("--target", default="", help="the stage to build (default: the last)")
+    parser.add_argument(
+        "--rebuild", type=_rebuild, default="", metavar="NAME",
+        help="build anew, even where there is an image of this source, under its tag and this name; 'no': as without",
+    )  # fmt: skip
+    parser.add_argument("--tag", default="", help="another name for the image; refused where it is another's already")
     parser.add_argument("--revision", default="", help="the commit that is built (default: what git says)")
     parser.add_argument("--created", type=_moment, default="", help="its author's date, ISO 8601 (default: git's)")
     parser.add_argument("--fingerprint", default="", help="of the source, where it was taken before it was sent")
@@ -278,6 +194,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         options.dockerfile,
         options.platform,
         build_arguments,
+        options.target,
+        options.rebuild,
         options.revision,
         options.created,
         options.fingerprint,
@@ -290,6 +208,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options.output.write_text(json.dumps({"ImageURI": built.uri}), encoding="utf-8")
     print(f"{built.builder} {built.uri}")
     return 0
+
+
+def _rebuild(text: str) -> str:
+    """Part of a tag. A pipeline's variable is never empty (CodePipeline's PipelineVariableValue): ``no`` is nothing."""
+    if not re.fullmatch(r"[A-Za-z0-9._]{0,32}", text):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a name of letters, digits, dots and underscores")
+    return "" if text == "no" else text
 
 
 def _moment(text: str) -> str:
@@ -315,7 +240,11 @@ def _push_from_here(source: Source, options: argparse.Namespace) -> Built:
         raise MissingTool("no Docker engine answers in this build", "give the CodeBuild project privileged mode")
     instead = instead_of_docker(wanted, endpoint)
     try:
-        return push(source, options.repository_url, boto3.client("ecr"), builder, lambda line: print(line), instead)
+        ecr = boto3.client("ecr")
+        built = push(source, options.repository_url, ecr, builder, lambda line: print(line), instead)
+        if options.tag:
+            name(built, options.tag, ecr, lambda line: print(line))
+        return built
     except (BotoCoreError, ClientError) as error:
         raise ImageFailed(f"ECR refused: {error}", "check the role's permissions") from None
 

@@ -5,9 +5,12 @@ Uses urllib3, which comes with boto3. What the registry has already is not sent 
 
 from __future__ import annotations
 
+import io
 import json
+import tarfile
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import IO, Any
 from urllib.parse import urlencode, urljoin, urlsplit, urlunsplit
 
 import urllib3
@@ -70,14 +73,33 @@ class Registry:
         answer = self._ask("HEAD", f"manifests/{reference}", headers={"Accept": ACCEPTED}, good=(200, 404))
         return str(answer.headers.get("Docker-Content-Digest", "")) if answer.status == 200 else ""
 
-    def manifest(self, reference: str) -> dict[str, Any]:
+    def manifest_as_it_is(self, reference: str) -> tuple[bytes, str]:
+        """A manifest's very bytes, of which its digest is made, and their media type."""
         answer = self._ask("GET", f"manifests/{reference}", headers={"Accept": ACCEPTED}, good=(200,))
-        return dict(json.loads(answer.data))
+        return answer.data, str(answer.headers["Content-Type"])
 
     def has_blob(self, digest: str) -> bool:
         return bool(self._ask("HEAD", f"blobs/{digest}", good=(200, 404)).status == 200)
 
-    def push_blob(self, digest: str, content: bytes) -> bool:
+    def push_layout(self, file: Path, tag: str) -> str:
+        """Uploads the image of a tar with an OCI image layout (github.com/opencontainers/image-spec); its digest."""
+        with tarfile.open(file) as tar:
+
+            def member(name: str) -> IO[bytes]:
+                found = tar.extractfile(name)
+                if found is None:
+                    raise ImageFailed(f"{file} has no {name}", "try again")
+                return found
+
+            digest = json.load(member("index.json"))["manifests"][0]["digest"]
+            manifest = member(_blob(digest)).read()
+            document = json.loads(manifest)
+            for part in (*document["layers"], document["config"]):
+                self.push_blob(part["digest"], member(_blob(part["digest"])))
+            self.push_manifest(tag, manifest, document["mediaType"])
+        return str(digest)
+
+    def push_blob(self, digest: str, content: bytes | IO[bytes]) -> bool:
         """Uploads the blob in one piece; False when it was there already."""
         if self.has_blob(digest):
             return False
@@ -91,13 +113,13 @@ class Registry:
             "PUT",
             urlunsplit(parts._replace(query=query)),
             body=content,
-            headers={"Content-Type": "application/octet-stream"},
+            headers={"Content-Type": "application/octet-stream", "Content-Length": str(_length(content))},
             good=(201,),
         )
         return True
 
-    def push_manifest(self, reference: str, content: bytes) -> None:
-        self._ask("PUT", f"manifests/{reference}", body=content, headers={"Content-Type": MANIFEST}, good=(201,))
+    def push_manifest(self, reference: str, content: bytes, kind: str = MANIFEST) -> None:
+        self._ask("PUT", f"manifests/{reference}", body=content, headers={"Content-Type": kind}, good=(201,))
 
     def _ask(
         self,
@@ -105,7 +127,7 @@ class Registry:
         path: str,
         *,
         good: tuple[int, ...],
-        body: bytes | None = None,
+        body: bytes | IO[bytes] | None = None,
         headers: dict[str, str] | None = None,
     ) -> urllib3.BaseHTTPResponse:
         url = path if "://" in path else f"{self._access.url}/v2/{self._repository}/{path}"
@@ -117,6 +139,18 @@ class Registry:
         if answer.status not in good:
             raise ImageFailed(f"the registry refused {method} {urlsplit(url).path}: {_reason(answer)}", "try again")
         return answer
+
+
+def _blob(digest: str) -> str:
+    return f"blobs/{digest.replace(':', '/')}"
+
+
+def _length(content: bytes | IO[bytes]) -> int:
+    if isinstance(content, bytes):
+        return len(content)
+    length = content.seek(0, io.SEEK_END)
+    content.seek(0)
+    return length
 
 
 def _reason(answer: urllib3.BaseHTTPResponse) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import tarfile
+import urllib.request
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -36,8 +38,11 @@ def test_the_image_is_built_from_what_git_tracks_and_its_log_is_followed(machine
     assert build["buildStatus"] == "SUCCEEDED"
     bucket, _, key = build["source"]["location"].partition("/")
     with zipfile.ZipFile(io.BytesIO(machine.client("s3").get_object(Bucket=bucket, Key=key)["Body"].read())) as source:
-        assert "chatbot/__main__.py" in source.namelist()
-        assert not {"secret.txt", ".git/HEAD"}.intersection(source.namelist())
+        packed = io.BytesIO(source.read("source.tar"))
+    with tarfile.open(fileobj=packed) as tar:
+        names = tar.getnames()
+    assert "chatbot/__main__.py" in names
+    assert not {"secret.txt", ".git/HEAD"}.intersection(names)
     [image] = machine.client("ecr").describe_images(repositoryName="chatbot")["imageDetails"]
     outputs = json.loads(machine.orchestrate("outputs", "--json").stdout)
     assert image["imageDigest"] in json.dumps(outputs)
@@ -49,6 +54,33 @@ def test_the_same_source_is_built_once(machine: Machine) -> None:
     assert "there already" in again.stdout + again.stderr or "unchanged" in again.stdout + again.stderr
     client = machine.client("codebuild")
     assert len(client.list_builds_for_project(projectName="chatbot-image")["ids"]) == 1
+
+
+def test_what_is_built_anew_is_built_there_and_keeps_links_and_modes(machine: Machine) -> None:
+    (machine.folder / "chatbot/link").symlink_to("__main__.py")
+    (machine.folder / "chatbot/__main__.py").chmod(0o755)
+    machine.git("add", "--all")
+    machine.orchestrate("phase", "image")
+    machine.orchestrate("phase", "image", "--rebuild")
+    client = machine.client("codebuild")
+    assert len(client.list_builds_for_project(projectName="chatbot-image")["ids"]) == 2
+    images = machine.client("ecr").list_images(repositoryName="chatbot")["imageIds"]
+    first, anew = sorted(each["imageTag"] for each in images)
+    assert anew.startswith(f"{first}-20"), "a bundle has two names for one image"
+    assert len({each["imageDigest"] for each in images}) == 1
+    answer = json.loads(machine.orchestrate("outputs", "--json").stdout)["image"]
+    assert answer["tag"] == anew
+    ecr = machine.client("ecr")
+    [found] = ecr.batch_get_image(repositoryName="chatbot", imageIds=[{"imageTag": anew}])["images"]
+    digest = json.loads(found["imageManifest"])["layers"][0]["digest"]
+    [access] = ecr.get_authorization_token()["authorizationData"]
+    request = urllib.request.Request(
+        f"{access['proxyEndpoint']}/v2/chatbot/blobs/{digest}",
+        headers={"Authorization": f"Basic {access['authorizationToken']}"},
+    )
+    with urllib.request.urlopen(request) as answered, tarfile.open(fileobj=io.BytesIO(answered.read())) as layer:
+        assert layer.getmember("app/chatbot/link").linkname == "__main__.py"
+        assert layer.getmember("app/chatbot/__main__.py").mode == 0o755
 
 
 def test_a_build_that_fails_says_where_and_why(machine: Machine) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from gradio_client import Client
 
-from orchestrator.tools import image
+from orchestrator.tools import engine
 from tests import docker_base
 from tests.docker_base import docker
 from tests.e2e.machine import QUICK, Machine
@@ -40,7 +40,7 @@ def _inspect(container: str) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def base() -> str:
-    if not image.engine_answers():
+    if not engine.answers():
         pytest.skip("no Docker engine answers")
     return docker_base.ensure()
 

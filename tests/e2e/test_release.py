@@ -9,7 +9,8 @@ import time
 
 import pytest
 
-from orchestrator.tools import bundle, image
+from orchestrator.tools import bundle
+from orchestrator.tools.image_source import Source
 from tests.e2e.machine import Machine
 from tests.e2e.releasing import (
     GROUP,
@@ -33,10 +34,8 @@ EVENTS = ["BeforeInstall", "Install", "AfterInstall", "AllowTestTraffic", "After
 
 def digest_of_checkout(machine: Machine) -> str:
     """What the bundle builder makes of the commit that is checked out, without any pipeline."""
-    source = image.Source(machine.folder)
-    built = bundle.build(
-        source.stages()[-1], machine.folder, source.platform, image.labels(source, "bundle"), source.file
-    )
+    source = Source(machine.folder)
+    built = bundle.build(source.stage(), machine.folder, source.platform, source.labels("bundle"), source.file)
     return built.digest
 
 

@@ -57,6 +57,22 @@ def test_a_stop_during_the_build_ends_the_release_before_its_deployment(releasin
     assert (told["result"], told["why"]) == ("Stopped", "stopped by the orchestrator")
 
 
+def test_an_image_is_built_anew_by_the_pipeline_and_stays_the_answer(releasing: Machine) -> None:
+    before = releasing.client("ecr").list_images(repositoryName="chatbot")["imageIds"]
+    refused = releasing.orchestrate("deploy", "--rebuild", check=False)
+    assert refused.returncode == 2 and "release --rebuild" in refused.stderr
+    releasing.orchestrate("release", "--rebuild")
+    after = releasing.client("ecr").list_images(repositoryName="chatbot")["imageIds"]
+    [made] = [each["imageTag"] for each in after if each not in before]
+    assert made.rpartition("-")[0] in {each["imageTag"] for each in before}
+    # A commit that changes nothing of the image's must not bring the one before back.
+    releasing.edit("docs/image.md", "# The image\n", "# The image, and more\n")
+    releasing.commit("A note")
+    said = releasing.orchestrate("release").stdout
+    builds = releasing.orchestrate("logs", "--build").stdout
+    assert f"{made} is in the registry already" in builds, said
+
+
 def test_an_image_is_released_past_the_pipeline(releasing: Machine) -> None:
     before, image = title(releasing.url), _image(releasing)
     new, _ = retitle(releasing, "In between")

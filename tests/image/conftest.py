@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from orchestrator.config import CHECKOUT
-from orchestrator.tools import image
+from orchestrator.tools import engine
+from orchestrator.tools.image_source import Source
 from tests import docker_base
 from tests.image.containers import Containers
 from tests.image.registry import CountingRegistry
@@ -18,7 +19,7 @@ REPOSITORY = "chatbot-test"
 
 @pytest.fixture(scope="session")
 def base() -> str:
-    if not image.engine_answers():
+    if not engine.answers():
         pytest.skip("no Docker engine answers")
     return docker_base.ensure()
 
@@ -33,12 +34,12 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CountingRegis
 def build(registry: CountingRegistry, base: str, tag: str, context: Path = CHECKOUT, **arguments: str) -> str:
     """Builds as the orchestrator does; a name that can be pushed."""
     reference = f"{registry.host}/{REPOSITORY}:{tag}"
-    source = image.Source(context, arguments={"BASE_IMAGE": base, **arguments})
+    source = Source(context, arguments={"BASE_IMAGE": base, **arguments})
     # With a name, the stage that holds the packages outlives whatever tidies up, and is every build's cache.
     stage = f"{REPOSITORY}:packages{arguments.get('WITH_MODEL', 0)}"
     flags = [f"--build-arg={name}={value}" for name, value in source.arguments.items()]
     docker_base.docker("build", "--quiet", "--target=packages", f"--tag={stage}", *flags, str(context), timeout=1800)
-    image.build_with_docker(source, reference, lambda _: None)
+    engine.build(source, reference, lambda _: None)
     return reference
 
 

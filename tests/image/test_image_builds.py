@@ -8,13 +8,15 @@ import shutil
 import subprocess
 import tarfile
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from orchestrator.config import CHECKOUT
-from orchestrator.tools import bundle, image
+from orchestrator.tools import bundle, engine
+from orchestrator.tools.image_source import Source
 from tests.docker_base import docker
 from tests.image.conftest import build
 from tests.image.registry import CountingRegistry
@@ -52,8 +54,8 @@ def test_a_change_of_code_sends_its_own_layers_and_no_more(
 
 
 def test_both_builders_agree(lean: str, base: str) -> None:
-    source = image.Source(CHECKOUT, arguments={"BASE_IMAGE": base})
-    made = bundle.build(source.stages()[-1], CHECKOUT, source.platform, image.labels(source, "bundle"), source.file)
+    source = Source(CHECKOUT, arguments={"BASE_IMAGE": base})
+    made = bundle.build(source.stage(), CHECKOUT, source.platform, source.labels("bundle"), source.file)
     manifest = json.loads(made.manifest)
     theirs, ours = _inspect(lean)["Config"], json.loads(made.blobs[manifest["config"]["digest"]])["config"]
     for key in ("Entrypoint", "User", "ExposedPorts", "WorkingDir", "StopSignal"):
@@ -92,9 +94,39 @@ def _files(archive: io.BytesIO) -> dict[str, tuple[bytes, bool]]:
         return found
 
 
+def test_what_is_built_anew_is_not_from_the_cache_and_knows_its_base(base: str, tmp_path: Path) -> None:
+    moving, said = "chatbot-test:moving", list[str]()
+    (tmp_path / "Dockerfile").write_text(f"FROM {moving}\nRUN cat /proc/sys/kernel/random/uuid > /id\n")
+    source = Source(tmp_path)
+    try:
+        docker("tag", base, moving)
+        ids = []
+        for each in (source, source, replace(source, rebuild="1")):
+            engine.build(each, "chatbot-test:anew", said.append)
+            ids.append(docker("image", "inspect", "--format", "{{.Id}}", "chatbot-test:anew").stdout)
+        assert ids[0] == ids[1] != ids[2]
+        assert any(line.endswith("builds on the one that is here") for line in said), "it is in no registry"
+        bases = engine.bases_here(source)
+        assert list(bases) == [moving] and engine.moved(bases) == []
+        docker("tag", "chatbot-test:anew", moving)
+        assert engine.moved(bases) == [moving]
+    finally:
+        docker("image", "rm", "--force", moving, "chatbot-test:anew", check=False)
+
+
+def test_a_base_that_no_stage_needs_is_not_missed(base: str, tmp_path: Path) -> None:
+    (tmp_path / "Dockerfile").write_text(f"FROM localhost:9/no/tools:1 AS tools\nFROM {base}\nUSER 1\n")
+    said: list[str] = []
+    try:
+        engine.build(Source(tmp_path), "chatbot-test:without", said.append)
+    finally:
+        docker("image", "rm", "--force", "chatbot-test:without", check=False)
+    assert any("tools:1 cannot be pulled" in line and line.endswith("may do without") for line in said)
+
+
 def test_a_base_that_cannot_be_had_is_named_before_anything_is_built(base: str, tmp_path: Path) -> None:
     (tmp_path / "Dockerfile").write_text("FROM localhost:9/nothing/here:1\nRUN false\n")
     said: list[str] = []
-    with pytest.raises(image.NoBase, match="localhost:9/nothing/here:1 cannot be pulled"):
-        image.build_with_docker(image.Source(tmp_path), "chatbot-test:never", said.append)
+    with pytest.raises(engine.NoBase, match="localhost:9/nothing/here:1 cannot be pulled"):
+        engine.build(Source(tmp_path), "chatbot-test:never", said.append)
     assert said == ["pulls localhost:9/nothing/here:1"]

@@ -9,6 +9,7 @@ import base64
 import json
 import os
 import subprocess
+import tarfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,7 @@ from emulator.emulator import Emulator
 from emulator.state.config import Config
 from orchestrator.config import CHECKOUT
 from orchestrator.tools import image
+from orchestrator.tools.image_source import Source
 from tests.emulator.data.test_tasks_runtimes import BUSYBOX
 from tests.engines import own_engine
 
@@ -203,10 +205,46 @@ def test_the_orchestrators_build_is_one_manifest_that_immutable_tags_take(
 ) -> None:
     for name in ("DOCKER_HOST", "DOCKER_CONFIG"):
         monkeypatch.setenv(name, shop.environment[name])
-    source = image.Source(_tiny(tmp_path / "ours", "ours"), written="2026-01-02T03:04:05+02:00", commit="abc")
+    source = Source(_tiny(tmp_path / "ours", "ours"), written="2026-01-02T03:04:05+02:00", commit="abc")
     made = image.push(source, f"{shop.host}/immutable", shop.ecr, "docker", lambda _: None)
     [pushed] = shop.ecr.describe_images(repositoryName="immutable")["imageDetails"]
     assert (pushed["imageTags"], pushed["imageDigest"]) == ([made.tag], made.digest)
     config = shop.registry.image_config("immutable", made.tag)
     assert config["created"] == "2026-01-02T01:04:05Z"
     assert config["config"]["Labels"]["org.opencontainers.image.created"] == "2026-01-02T01:04:05Z"
+
+
+def test_two_builds_without_a_cache_have_equal_layers(
+    shop: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where its steps make the same files each time: neither the clock's time nor the checkout's is there."""
+    for name in ("DOCKER_HOST", "DOCKER_CONFIG"):
+        monkeypatch.setenv(name, shop.environment[name])
+    made = []
+    for number in (1, 2):
+        source = Source(
+            _tiny(tmp_path / str(number), "same"), rebuild=str(number), written="2026-01-02T03:04:05Z", commit="abc"
+        )
+        os.utime(source.context / "text", (number, number))
+        made.append(image.push(source, f"{shop.host}/immutable", shop.ecr, "docker", lambda _: None))
+    first, second = (shop.manifest("immutable", each.digest)["layers"] for each in made)
+    assert first == second and made[0].tag != made[1].tag
+    assert made[0].digest == made[1].digest, "labels, times and all"
+
+
+def test_the_projects_dockerfile_makes_the_same_image_twice(shop: Shop, built: str, tmp_path: Path) -> None:
+    """Packages, bytecode and all: what pip and the compiler write is the same each time."""
+    assert built, "its base is in the registry"
+    arguments = ["build", "--no-cache", "--network=host", f"--build-arg=BASE_IMAGE={shop.host}/base:1"]
+    digests = []
+    for number in (1, 2):
+        layout = tmp_path / f"{number}.tar"
+        output = f"--output=type=oci,dest={layout},rewrite-timestamp=true"
+        variables = {"SOURCE_DATE_EPOCH": "1767323045", "BUILDX_NO_DEFAULT_ATTESTATIONS": "1"}
+        shop.docker(*arguments, output, str(CHECKOUT), **variables)
+        with tarfile.open(layout) as tar:
+            index = tar.extractfile("index.json")
+            assert index is not None
+            digests.append(json.load(index)["manifests"][0]["digest"])
+        layout.unlink()
+    assert digests[0] == digests[1]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+import socket
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -92,6 +93,7 @@ class FakeRegistry(ThreadingHTTPServer):
         self.blobs: dict[str, bytes] = {}
         self.manifests: dict[str, bytes] = {}
         self.uploads: list[str] = []
+        self.cut_after: int | None = None  # uploads after which connections break off
         self.password = "AWS:secret"
 
     @property
@@ -118,10 +120,18 @@ class _Handler(BaseHTTPRequestHandler):
         digest = f"sha256:{hashlib.sha256(found).hexdigest()}"
         return self._answer(200, {"Docker-Content-Digest": digest})
 
+    def do_GET(self) -> None:
+        found = self.server.manifests[self.path.rpartition("/")[2]]
+        self._answer(200, {"Content-Type": "application/vnd.oci.image.manifest.v1+json"}, found)
+
     def do_POST(self) -> None:
         self._answer(202, {"Location": f"{urlsplit(self.path).path}one?_state=abc"})
 
     def do_PUT(self) -> None:
+        if self.server.cut_after is not None and len(self.server.uploads) >= self.server.cut_after:
+            self.connection.shutdown(socket.SHUT_RDWR)
+            self.close_connection = True
+            return None
         body = self.rfile.read(int(self.headers["Content-Length"]))
         parts = urlsplit(self.path)
         if "/blobs/uploads/" in parts.path:

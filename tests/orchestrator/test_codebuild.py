@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import subprocess
+import tarfile
 import zipfile
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,8 +14,9 @@ import pytest
 from botocore.exceptions import ClientError
 
 from orchestrator.errors import BadDocument, ImageFailed, Interrupted, Refused
-from orchestrator.tools import archive, codebuild, image
+from orchestrator.tools import archive, codebuild
 from orchestrator.tools.cancel import Cancel
+from orchestrator.tools.image_source import Source
 
 PLACE = codebuild.Place("chatbot-image", "bucket", "aws/codebuild/standard:7.0", "BUILD_GENERAL1_SMALL")
 
@@ -24,6 +26,8 @@ def root(tmp_path: Path) -> Path:
     (tmp_path / "app").mkdir()
     (tmp_path / "app/run.sh").write_text("#!/bin/sh\n")
     (tmp_path / "app/run.sh").chmod(0o755)
+    (tmp_path / "app/link").symlink_to("../gone")
+    (tmp_path / "app").chmod(0o750)
     (tmp_path / "Dockerfile").write_text('FROM a\nCOPY app /app\nENTRYPOINT ["/app/run.sh"]\n')
     for argv in (["init", "-q"], ["add", "-A"]):
         subprocess.run(["git", *argv], cwd=tmp_path, check=True)
@@ -71,8 +75,12 @@ def test_what_is_sent_is_what_git_tracks_the_same_bytes_every_time(root: Path) -
     (root / "app/run.sh").touch()
     assert archive.source(root) == first
     with zipfile.ZipFile(io.BytesIO(first)) as sent:
-        assert sent.namelist() == ["Dockerfile", "app/run.sh"]
-        assert sent.getinfo("app/run.sh").external_attr >> 16 == 0o755
+        assert sent.namelist() == ["source.tar"]
+        with tarfile.open(fileobj=io.BytesIO(sent.read("source.tar"))) as tar:
+            modes = {entry.name: (entry.mode, entry.linkname) for entry in tar}
+    assert modes == {
+        "Dockerfile": (0o644, ""), "app": (0o750, ""), "app/run.sh": (0o755, ""), "app/link": (0o777, "../gone"),
+    }  # fmt: skip
 
 
 def test_a_folder_without_git_is_refused(tmp_path: Path) -> None:
@@ -96,24 +104,38 @@ def test_a_failed_build_says_where_why_and_what_it_said_last() -> None:
 
 
 def test_a_build_of_the_same_source_that_still_runs_is_followed_instead_of_started_again() -> None:
-    running = build("IN_PROGRESS", complete=False)
-    assert codebuild._running(FakeAws(running), PLACE, "bucket/sources/1.zip") == running
-    assert codebuild._running(FakeAws(running), PLACE, "bucket/sources/2.zip") is None
-    assert codebuild._running(FakeAws(build("FAILED", complete=True)), PLACE, "bucket/sources/1.zip") is None
+    def request(**variables: str) -> dict[str, Any]:
+        return {"environmentVariablesOverride": [{"name": name, "value": value} for name, value in variables.items()]}
+
+    def running(status: str, *, complete: bool, **variables: str) -> dict[str, Any]:
+        environment = {"environmentVariables": request(REPO="x", **variables)["environmentVariablesOverride"]}
+        return {**build(status, complete=complete), "environment": environment}
+
+    def found(wanted: dict[str, Any], build: dict[str, Any]) -> dict[str, Any] | None:
+        return codebuild._running(FakeAws(build), PLACE, wanted)
+
+    same, other = request(IMAGE_FINGERPRINT="1"), request(IMAGE_FINGERPRINT="1", IMAGE_REBUILD="20260101T000000Z")
+    at_work = running("IN_PROGRESS", complete=False, IMAGE_FINGERPRINT="1")
+    assert found(same, at_work) == at_work
+    assert found(other, at_work) is None and found(request(IMAGE_FINGERPRINT="2"), at_work) is None
+    assert found(same, running("FAILED", complete=True, IMAGE_FINGERPRINT="1")) is None
 
 
 def test_the_request_carries_the_settings_and_the_platforms_machine(root: Path) -> None:
-    source = image.Source(
-        root, platform="linux/arm64", arguments={"A": "1"}, commit="abc", written="2026-01-02T03:04:05Z"
-    )
-    request = codebuild._request(PLACE, root, source, "bucket/sources/1.zip", "host/chatbot", ["app.py"])
+    whole = Source(
+        root, platform="linux/arm64", arguments={"A": "1"}, target="two", rebuild="20260101T000000Z",
+        commit="abc", written="2026-01-02T03:04:05Z",
+    )  # fmt: skip
+    source = whole.sent(["app.py"])
+    request = codebuild._request(PLACE, root, source, "bucket/sources/1.zip", "host/chatbot")
     assert (request["sourceTypeOverride"], request["environmentTypeOverride"]) == ("S3", "ARM_CONTAINER")
     variables = {each["name"]: each["value"] for each in request["environmentVariablesOverride"]}
     assert variables["IMAGE_BUILD_ARGS"] == "--build-arg A=1"
-    assert variables["IMAGE_FINGERPRINT"] == source.fingerprint(["app.py"]) != source.fingerprint()
+    assert variables["IMAGE_FINGERPRINT"] == source.fingerprint() != whole.fingerprint()
+    assert (variables["IMAGE_TARGET"], variables["IMAGE_REBUILD"]) == ("two", "20260101T000000Z")
     assert (variables["IMAGE_REVISION"], variables["IMAGE_CREATED"]) == ("abc", "2026-01-02T03:04:05Z")
     with pytest.raises(BadDocument, match="lies outside"):
-        codebuild._request(PLACE, root / "app", source, "bucket/sources/1.zip", "host/chatbot", ["app.py"])
+        codebuild._request(PLACE, root / "app", source, "bucket/sources/1.zip", "host/chatbot")
 
 
 def test_ctrl_c_leaves_the_build_to_itself_and_says_so() -> None:

@@ -6,13 +6,13 @@ import os
 import subprocess
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from orchestrator.errors import BadDocument
-from orchestrator.tools import context, image
+from orchestrator.tools import context
+from orchestrator.tools.image_source import Source
 
 # lines of an ignore file → paths that are left out, paths that are not: docs.docker.com/build/concepts/context, and the
 # behaviour of github.com/moby/patternmatcher where that says nothing.
@@ -124,7 +124,7 @@ CHANGES: dict[str, Change] = {
 
 @pytest.mark.parametrize("what", CHANGES)
 def test_a_change_is_another_fingerprint(tree: Path, what: str) -> None:
-    source = image.Source(tree)
+    source = Source(tree)
     before = source.fingerprint()
     assert source.fingerprint() == before
     CHANGES[what](tree)
@@ -133,7 +133,7 @@ def test_a_change_is_another_fingerprint(tree: Path, what: str) -> None:
 
 def test_times_and_what_is_left_out_are_no_change(tree: Path) -> None:
     (tree / ".dockerignore").write_text(".dockerignore\nsecret\n**/*.pyc\n")
-    source = image.Source(tree)
+    source = Source(tree)
     before = source.fingerprint()
     os.utime(tree / "app.py", (1, 1))
     (tree / "secret/key").write_text("another")
@@ -144,7 +144,7 @@ def test_times_and_what_is_left_out_are_no_change(tree: Path) -> None:
 
 def test_a_context_without_the_dockerfile_counts_it(tree: Path) -> None:
     (tree / ".dockerignore").write_text("*\n!app.py\n")
-    source = image.Source(tree)
+    source = Source(tree)
     before = source.fingerprint()
     (tree / "Dockerfile").write_text("FROM scratch\nUSER 1\n")
     assert source.fingerprint() != before
@@ -161,9 +161,12 @@ def test_two_trees_that_would_read_the_same_in_a_row_are_two(tmp_path: Path) -> 
 
 
 def test_what_only_a_build_elsewhere_is_not_sent_counts_there(tree: Path) -> None:
-    source = image.Source(tree)
-    assert len({source.fingerprint(), source.fingerprint(["app.py"]), source.fingerprint(["app.py", "run.sh"])}) == 3
-    assert replace(source, known="given").fingerprint() == "given"
+    source = Source(tree)
+    sent = [source.sent(names).fingerprint() for names in ([], ["app.py"], ["app.py", "run.sh"])]
+    assert len({source.fingerprint(), *sent}) == 4
+    taken = source.taken()
+    (tree / "new").write_text("")
+    assert taken.fingerprint() != source.fingerprint(), "taken once, it is what was there then"
 
 
 def test_a_file_that_may_not_be_read_is_named(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -172,7 +175,7 @@ def test_a_file_that_may_not_be_read_is_named(tree: Path, monkeypatch: pytest.Mo
 
     monkeypatch.setattr(context._Hashes, "of", refused)
     with pytest.raises(BadDocument, match=r"Dockerfile cannot be read: Permission denied"):
-        image.Source(tree).fingerprint()
+        Source(tree).fingerprint()
 
 
 # --- the cache
@@ -186,7 +189,7 @@ def settled(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFa
 
 
 def test_what_did_not_change_is_not_read_again(tree: Path, settled: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    source = image.Source(tree)
+    source = Source(tree)
     before = source.fingerprint()
     read: list[str] = []
     digest = context.hashlib.file_digest
@@ -199,7 +202,7 @@ def test_what_did_not_change_is_not_read_again(tree: Path, settled: None, monkey
 def test_a_file_that_changed_within_the_second_and_whose_time_was_put_back_fools_nobody(
     tree: Path, settled: None
 ) -> None:
-    source, file = image.Source(tree), tree / "app.py"
+    source, file = Source(tree), tree / "app.py"
     before = source.fingerprint()
     was = file.stat()
     file.write_text("APP.PY")  # as long as before
@@ -213,14 +216,14 @@ def test_a_hash_is_kept_only_of_what_has_been_left_alone_for_a_while(
     """On file systems whose clock is coarse a change may have the time of the one before it."""
     folder = tmp_path_factory.mktemp("cache")
     monkeypatch.setenv("XDG_CACHE_HOME", str(folder))
-    image.Source(tree).fingerprint()
+    Source(tree).fingerprint()
     assert list(folder.rglob("*.json")) == []
 
 
 def test_a_cache_that_cannot_be_read_or_written_is_done_without(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    before = image.Source(tree).fingerprint()
+    before = Source(tree).fingerprint()
     monkeypatch.setenv("XDG_CACHE_HOME", "/dev/null/nowhere")
-    assert image.Source(tree).fingerprint() == before
+    assert Source(tree).fingerprint() == before
 
 
 def test_twenty_thousand_files_that_did_not_change_take_no_time(tmp_path: Path, settled: None) -> None:
@@ -238,22 +241,28 @@ def test_twenty_thousand_files_that_did_not_change_take_no_time(tmp_path: Path, 
 # --- git
 
 
-def test_a_revision_is_dirty_when_something_of_the_context_differs(tree: Path) -> None:
+@pytest.mark.parametrize("dockerfile", ["Dockerfile", "./Dockerfile", "docker/app.Dockerfile"])
+def test_a_revision_is_dirty_when_something_of_the_context_differs(tree: Path, dockerfile: str) -> None:
     def git(*arguments: str) -> None:
         identity = ["-c", "user.name=a", "-c", "user.email=a@b"]
         subprocess.run(["git", *identity, *arguments], cwd=tree, check=True, capture_output=True)
 
-    (tree / ".dockerignore").write_text("docs\n")
+    file = tree / dockerfile
+    file.parent.mkdir(exist_ok=True)
+    file.write_text("FROM scratch\n")
+    own = file.with_name(file.name + ".dockerignore")
+    own.write_text("docs\ndocker\nDockerfile*\n")
+    (tree / ".dockerignore").write_text("docs\ndocker\nDockerfile*\n.dockerignore\n")
     git("init")
     git("add", "--all")
     git("commit", "-m", "all")
-    source = image.Source(tree)
+    source = Source(tree, dockerfile)
     clean = source.revision()
     (tree / "docs/a.md").write_text("left out")
     assert source.revision() == clean and "dirty" not in clean
     for change in (
         lambda: (tree / "new").write_text(""), lambda: (tree / "run.sh").unlink(),
-        lambda: (tree / ".dockerignore").write_text("docs\nconf\n"),
+        lambda: file.write_text("FROM scratch\nUSER 1\n"), lambda: own.write_text("docs\ndocker\nDockerfile*\nconf\n"),
     ):  # fmt: skip
         change()
         assert source.revision() == f"{clean}-dirty"

@@ -16,8 +16,9 @@ from typing import Any
 import pytest
 
 from orchestrator.config import CHECKOUT
-from orchestrator.errors import BadDocument, MissingTool
-from orchestrator.tools import bundle, dockerfile, image, process
+from orchestrator.errors import BadDocument, ImageFailed, MissingTool
+from orchestrator.tools import bundle, dockerfile, engine, image, process
+from orchestrator.tools.image_source import Source
 from tests.orchestrator.conftest import FakeRegistry
 
 DOCKERFILE = """\
@@ -48,13 +49,21 @@ class FakeEcr:
         self._registry = registry
         self.meta = SimpleNamespace(endpoint_url=registry.url, region_name="us-east-1")
 
+    def get_paginator(self, name: str) -> FakeEcr:
+        assert name == "list_images"
+        return self
+
+    def paginate(self, **_: Any) -> list[dict[str, Any]]:
+        tags = {tag: content for tag, content in self._registry.manifests.items() if not tag.startswith("sha256:")}
+        return [{"imageIds": [{"imageTag": tag, "imageDigest": bundle.sha256(tags[tag])}]} for tag in tags]
+
     def get_authorization_token(self) -> dict[str, Any]:
         token = base64.b64encode(self._registry.password.encode()).decode()
         return {"authorizationData": [{"authorizationToken": token, "proxyEndpoint": self._registry.url}]}
 
 
 @pytest.fixture
-def source(tmp_path: Path) -> image.Source:
+def source(tmp_path: Path) -> Source:
     (tmp_path / "app/deep").mkdir(parents=True)
     (tmp_path / "app/__pycache__").mkdir()
     (tmp_path / "app/__main__.py").write_text("print('hi')\n")
@@ -64,10 +73,10 @@ def source(tmp_path: Path) -> image.Source:
     (tmp_path / "requirements.txt").write_text("gradio\n")
     (tmp_path / "Dockerfile").write_text(DOCKERFILE)
     (tmp_path / ".dockerignore").write_text("**/__pycache__\nREADME.md\n")
-    return image.Source(tmp_path)
+    return Source(tmp_path)
 
 
-def _push(source: image.Source, registry: FakeRegistry) -> image.Built:
+def _push(source: Source, registry: FakeRegistry) -> image.Built:
     url = "000000000000.dkr.ecr.us-east-1.amazonaws.com/chatbot"
     return image.push(replace(source, commit="abc123"), url, FakeEcr(registry), "bundle", lambda _: None)
 
@@ -79,8 +88,8 @@ def _layer(registry: FakeRegistry, digest: str) -> dict[str, tarfile.TarInfo]:
         return {entry.name: entry for entry in tar}
 
 
-def test_the_last_stage_is_read_with_its_settings(source: image.Source) -> None:
-    last = source.stages()[-1]
+def test_the_last_stage_is_read_with_its_settings(source: Source) -> None:
+    last = source.stage()
     assert (last.folder, last.user, last.entrypoint) == ("/app", "10001", ["python", "-m", "app"])
     assert last.environment["PATH"].startswith("/tools/bin:/usr/local/sbin")
     assert (last.environment["GREETING"], last.ports, last.labels) == ("hello there", ["7860/tcp"], {"title": "chat"})
@@ -88,7 +97,7 @@ def test_the_last_stage_is_read_with_its_settings(source: image.Source) -> None:
 
 
 def test_the_projects_dockerfile_copies_the_chatbot_alone() -> None:
-    last = image.Source(CHECKOUT).stages()[-1]
+    last = Source(CHECKOUT).stage()
     assert last.entrypoint == ["python", "-m", "chatbot"]
     assert last.user.partition(":")[0] not in ("", "0", "root")
     copied = {path for path, _ in bundle.files(last.copies, CHECKOUT, CHECKOUT / "Dockerfile")}
@@ -109,10 +118,12 @@ def test_a_stage_from_a_stage_inherits_its_settings() -> None:
         ("RUN x\nFROM a\n", "before FROM"),
         ("FROM a\nRUN <<EOF\nx\n", "line 2: the heredoc has no EOF"),
         ("FROM a\nCOPY <<EOF /x\nx\nEOF\n", "line 2: a bundle holds no heredoc"),
-        ("FROM a\n\nENV MSG it's\n", "line 3: no closing quotation"),
+        ("FROM a\n\nENV MSG it's\n", "line 3: no closing single quote"),
         ("FROM a\nCOPY --parents x/y /z\n", "line 2: a bundle does not know --parents"),
         ("FROM a\nADD app.tar.gz /x\n", "line 2: a bundle unpacks no archive"),
-        ("FROM a\nRUN x \\\n", "continuation"),
+        ('FROM a\nCOPY "a b" /x\n', "line 2: no closing double quote"),
+        ("FROM a\nENV A=1 B\n", "line 2: B is not NAME=VALUE"),
+        ("ARG V\nFROM ${V?gone}\n", "line 2: V: gone"),
         ("FROM a\nCOPY x\n", "a source and a target"),
     ],
 )
@@ -121,16 +132,14 @@ def test_a_dockerfile_that_cannot_be_followed_is_refused(text: str, problem: str
         dockerfile.parse(text)
 
 
-def test_a_source_that_is_not_there_is_named_with_its_line(source: image.Source) -> None:
+def test_a_source_that_is_not_there_is_named_with_its_line(source: Source) -> None:
     (source.context / "Dockerfile").write_text("FROM a\nCOPY nothing /x\n")
     with pytest.raises(BadDocument, match="line 2: there is no nothing"):
-        list(bundle.files(source.stages()[-1].copies, source.context, source.file))
+        list(bundle.files(source.stage().copies, source.context, source.file))
     assert source.fingerprint() and source.bases() == ["a"], "Docker has the word on its own Dockerfiles"
 
 
-def test_a_bundle_holds_the_copied_files_and_nothing_of_this_machine(
-    source: image.Source, registry: FakeRegistry
-) -> None:
+def test_a_bundle_holds_the_copied_files_and_nothing_of_this_machine(source: Source, registry: FakeRegistry) -> None:
     built = _push(source, registry)
     layer = _layer(registry, built.digest)
     assert set(layer) == {"app", "app/app", "app/app/__main__.py", "app/app/deep", "app/app/deep/run.sh"}
@@ -142,7 +151,7 @@ def test_a_bundle_holds_the_copied_files_and_nothing_of_this_machine(
     assert config["config"]["Labels"]["org.opencontainers.image.revision"] == "abc123"
 
 
-def test_the_same_source_gives_the_same_digest(source: image.Source, registry: FakeRegistry) -> None:
+def test_the_same_source_gives_the_same_digest(source: Source, registry: FakeRegistry) -> None:
     first = _push(source, registry)
     registry.manifests.clear()
     os.utime(source.context / "app/__main__.py", (1, 1))
@@ -150,7 +159,7 @@ def test_the_same_source_gives_the_same_digest(source: image.Source, registry: F
     assert _push(source, registry).digest == first.digest
 
 
-def test_what_is_in_the_registry_is_not_sent_again(source: image.Source, registry: FakeRegistry) -> None:
+def test_what_is_in_the_registry_is_not_sent_again(source: Source, registry: FakeRegistry) -> None:
     assert _push(source, registry).pushed
     sent = len(registry.uploads)
     assert not _push(source, registry).pushed
@@ -159,7 +168,47 @@ def test_what_is_in_the_registry_is_not_sent_again(source: image.Source, registr
     assert len(registry.uploads) == sent
 
 
-def test_a_change_of_code_sends_its_layer_and_its_config(source: image.Source, registry: FakeRegistry) -> None:
+def test_what_is_built_anew_is_another_tag_and_from_then_on_the_answer(source: Source, registry: FakeRegistry) -> None:
+    first = _push(source, registry)
+    anew = _push(replace(source, rebuild="20260102T030405Z"), registry)
+    assert anew.pushed and anew.tag == f"{first.tag}-20260102T030405Z"
+    assert _push(source, registry).tag == anew.tag, "a commit that changes no file must not bring the old one back"
+    later = _push(replace(source, rebuild="20260102T030406Z"), registry)
+    assert later.pushed and _push(source, registry).tag == later.tag
+    assert not _push(replace(source, rebuild="20260102T030405Z"), registry).pushed, "the same build, gone on with"
+    (source.context / "app/__main__.py").write_text("print('ho')\n")
+    assert _push(source, registry).tag.count("-") == 1, "another source has a build of its own"
+
+
+def test_a_push_that_was_cut_is_no_image_and_goes_on_where_it_was(source: Source, registry: FakeRegistry) -> None:
+    registry.cut_after = 1
+    with pytest.raises(ImageFailed, match="does not answer"):
+        _push(source, registry)
+    assert len(registry.uploads) == 1 and not registry.manifests
+    registry.cut_after = None
+    assert _push(source, registry).pushed
+    assert len(registry.uploads) == 2, "what had arrived was sent again"
+
+
+def test_a_tag_that_a_person_named_is_never_moved(source: Source, registry: FakeRegistry) -> None:
+    first, said = _push(source, registry), list[str]()
+    image.name(first, "v1", FakeEcr(registry), said.append)
+    image.name(first, "v1", FakeEcr(registry), said.append)
+    assert said == ["named v1"] and registry.manifests["v1"] == registry.manifests[first.digest]
+    (source.context / "app/__main__.py").write_text("print('ho')\n")
+    second = _push(source, registry)
+    with pytest.raises(ImageFailed, match=f"v1 is there already, .*: {first.digest}; this one is {second.digest}"):
+        image.name(second, "v1", FakeEcr(registry), said.append)
+    assert registry.manifests["v1"] == registry.manifests[first.digest]
+
+
+def test_an_ignore_file_that_docker_refuses_makes_no_bundle(source: Source, registry: FakeRegistry) -> None:
+    (source.context / ".dockerignore").write_text("app\na[\n")
+    with pytest.raises(BadDocument, match=r"\.dockerignore: a\["):
+        _push(source, registry)
+
+
+def test_a_change_of_code_sends_its_layer_and_its_config(source: Source, registry: FakeRegistry) -> None:
     first = _push(source, registry)
     sent = len(registry.uploads)
     (source.context / "app/__main__.py").write_text("print('ho')\n")
@@ -168,13 +217,13 @@ def test_a_change_of_code_sends_its_layer_and_its_config(source: image.Source, r
     assert len(registry.uploads) == sent + 2
 
 
-def test_the_dockerignore_is_kept(source: image.Source, registry: FakeRegistry) -> None:
+def test_the_dockerignore_is_kept(source: Source, registry: FakeRegistry) -> None:
     (source.context / ".dockerignore").write_text("*\n!app\n**/deep\n**/__pycache__\n")
     (source.context / "Dockerfile").write_text('FROM a\nCOPY app /app\nENTRYPOINT ["python"]\n')
     assert set(_layer(registry, _push(source, registry).digest)) == {"app", "app/__main__.py"}
 
 
-def test_the_fingerprint_follows_the_source_and_nothing_else(source: image.Source) -> None:
+def test_the_fingerprint_follows_the_source_and_nothing_else(source: Source) -> None:
     before = source.fingerprint()
     (source.context / "README.md").write_text("left out")
     os.utime(source.context / "requirements.txt", (1, 1))
@@ -186,6 +235,41 @@ def test_the_fingerprint_follows_the_source_and_nothing_else(source: image.Sourc
         {}, {"platform": "linux/arm64"}, {"arguments": {"A": "1"}}, {"file_name": "other.Dockerfile"},
     ]  # fmt: skip
     assert len({replace(source, **other).fingerprint() for other in others}) == 4
+
+
+# A word → what BuildKit makes of it where A=one/two.tar.gz and E is empty (docs.docker.com/reference/dockerfile,
+# "Environment replacement", and BuildKit's lexer where that says nothing).
+WORDS = {
+    "$A": "one/two.tar.gz", "${A}x": "one/two.tar.gzx", "$NONE": "", "a$": "a$", r"\$A": "$A", r"a\b": "ab",
+    "'$A'": "$A", '"$A"': "one/two.tar.gz", r'"\$A \x"': r"$A \x", "'it'\"'s\"": "it's",
+    "${NONE:-x}": "x", "${E:-x}": "x", "${E-x}": "", "${A:+x}": "x", "${E+x}": "x",
+    "${NONE:-${E:-$A}}": "one/two.tar.gz",
+    "${A#*/}": "two.tar.gz", "${A#*.}": "tar.gz", "${A##*.}": "gz", "${A%.*}": "one/two.tar", "${A%%.*}": "one/two",
+    r"${A/\//-}": "one-two.tar.gz", "${A//t/T}": "one/Two.Tar.gz", "${A/?wo/2}": "one/2.tar.gz",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("word", WORDS)
+def test_a_word_is_what_buildkit_makes_of_it(word: str) -> None:
+    text = f"FROM a\nARG A=one/two.tar.gz\nENV E=\nENV WORD={word}\nLABEL old {word} end\n"
+    stage = dockerfile.parse(text)[-1]
+    assert (stage.environment["WORD"], stage.labels["old"]) == (WORDS[word], f"{WORDS[word]} end")
+
+
+def test_a_line_goes_on_as_buildkit_joins_it() -> None:
+    text = "FROM a\nENV A=1\\\n2 \\  \n\n # a comment\n  B=3\\\\\nENV C=4 \\\n"
+    assert dockerfile.parse(text)[-1].environment == {"A": "12", "B": "3\\", "C": "4"}
+
+
+def test_a_target_is_a_stage_by_its_name_or_number(source: Source) -> None:
+    text = "FROM a AS one\nENV X=1\nFROM b AS two\nFROM one\nENV X=3\n"
+    found = {name: dockerfile.chosen(dockerfile.parse(text), name).environment for name in ("", "ONE", "two", "0")}
+    assert found == {"": {"X": "3"}, "ONE": {"X": "1"}, "two": {}, "0": {"X": "1"}}
+    with pytest.raises(BadDocument, match="Dockerfile has no stage three"):
+        dockerfile.chosen(dockerfile.parse(text), "three")
+    source.file.write_text(text)
+    assert source.bases() == ["a", "b"] and replace(source, target="two").bases() == ["b", "a"]
+    assert replace(source, target="two").fingerprint() != source.fingerprint()
 
 
 # What Docker builds; the reviews' own cases among them (docs.docker.com/reference/dockerfile).
@@ -200,24 +284,25 @@ BUILT = {
     "glob that is no JSON": "FROM python:3.12\nCOPY [a-z]*.txt /app/\n",
     "flags before JSON": 'FROM python:3.12\nCOPY --chown=1:1 --link ["requirements.txt", "/app/"]\n',
     "escape": "# syntax=docker/dockerfile:1\n# escape=`\nFROM python:3.12\nRUN a `\n  b\n",
+    "an end that goes on": "FROM python:3.12\nRUN x \\\n",
     "small letters": "from python:3.12\nrun true\n",
 }
 
 
 @pytest.mark.parametrize("text", BUILT.values(), ids=BUILT)
-def test_what_docker_builds_is_read(source: image.Source, text: str) -> None:
+def test_what_docker_builds_is_read(source: Source, text: str) -> None:
     source.file.write_text(text)
     assert source.fingerprint() and source.bases() == ["python:3.12"]
-    assert list(bundle.files(source.stages()[-1].copies, source.context, source.file)) is not None
+    assert list(bundle.files(source.stage().copies, source.context, source.file)) is not None
 
 
-@pytest.mark.parametrize("text", ["FROM a\nENV MSG it's\n", "FROM a\nCOPY x\n", "nonsense\n", "", "FROM a\nRUN x \\\n"])
-def test_what_docker_will_not_build_is_its_own_to_refuse(source: image.Source, text: str) -> None:
+@pytest.mark.parametrize("text", ["FROM a\nENV MSG it's\n", "FROM a\nCOPY x\n", "nonsense\n", ""])
+def test_what_docker_will_not_build_is_its_own_to_refuse(source: Source, text: str) -> None:
     source.file.write_text(text)
     assert source.fingerprint() and source.bases() in (["a"], [])
 
 
-def test_a_bundle_copies_as_docker_does(source: image.Source, registry: FakeRegistry) -> None:
+def test_a_bundle_copies_as_docker_does(source: Source, registry: FakeRegistry) -> None:
     (source.context / "app/link").symlink_to("deep/run.sh")
     (source.context / "at").symlink_to("requirements.txt")
     source.file.write_text(
@@ -233,20 +318,20 @@ def test_a_bundle_copies_as_docker_does(source: image.Source, registry: FakeRegi
 def test_without_an_engine_an_emulator_gets_a_bundle_and_aws_a_build_over_there(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(image, "engine_answers", lambda: False)
+    monkeypatch.setattr(engine, "answers", lambda: False)
     assert image.choose("auto", "http://localhost:4566") == "bundle"
     assert image.choose("auto", "") == "codebuild"
     with pytest.raises(MissingTool, match=r'set image\.builder = "bundle"'):
         image.choose("docker", "http://localhost:4566")
     with pytest.raises(MissingTool, match=r'set image\.builder = "codebuild"'):
         image.choose("docker", "")
-    monkeypatch.setattr(image, "engine_answers", lambda: True)
+    monkeypatch.setattr(engine, "answers", lambda: True)
     assert image.choose("auto", "") == "docker"
     assert image.choose("codebuild", "") == "codebuild"
 
 
 def test_a_base_that_cannot_be_had_makes_a_bundle_where_the_builder_is_open(
-    source: image.Source, registry: FakeRegistry, monkeypatch: pytest.MonkeyPatch
+    source: Source, registry: FakeRegistry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(command: list[str], **_: object) -> process.Result:
         return process.Result(1, "", "pull access denied") if command[0] == "docker" else process.Result(1, "")
@@ -259,17 +344,17 @@ def test_a_base_that_cannot_be_had_makes_a_bundle_where_the_builder_is_open(
     )
     assert built.builder == "bundle" and built.tag.startswith("bundle-")
     assert "the base image python:3.12 cannot be pulled (pull access denied): builds a bundle instead" in said
-    with pytest.raises(image.NoBase):
+    with pytest.raises(engine.NoBase):
         image.push(source, url, FakeEcr(registry), "docker", said.append, image.instead_of_docker("docker", "http://x"))
 
 
-def test_created_is_when_the_commit_was_written(source: image.Source) -> None:
-    assert "org.opencontainers.image.created" not in image.labels(source, "bundle")
+def test_created_is_when_the_commit_was_written(source: Source) -> None:
+    assert "org.opencontainers.image.created" not in source.labels("bundle")
     identity = ["-c", "user.name=T", "-c", "user.email=t@example.com"]
     dates = {"GIT_AUTHOR_DATE": "1000000000 +0200", "GIT_COMMITTER_DATE": "1100000000 +0000"}
     for argv in (["init", "-q"], ["add", "-A"], [*identity, "commit", "-q", "-m", "x"]):
         subprocess.run(["git", *argv], cwd=source.context, check=True, env={**os.environ, **dates})
-    assert image.labels(source, "docker")["org.opencontainers.image.created"] == "2001-09-09T01:46:40Z"
+    assert source.labels("docker")["org.opencontainers.image.created"] == "2001-09-09T01:46:40Z"
 
 
 @pytest.mark.parametrize(
@@ -283,11 +368,11 @@ def test_created_is_when_the_commit_was_written(source: image.Source) -> None:
     ],
 )
 def test_a_pipelines_date_becomes_the_label_and_anything_else_none(
-    source: image.Source, given: str, created: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    source: Source, given: str, created: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    seen: list[image.Source] = []
+    seen: list[Source] = []
 
-    def note(source: image.Source, options: object) -> image.Built:
+    def note(source: Source, options: object) -> image.Built:
         seen.append(source)
         return image.Built("uri@sha256:1", "sha256:1", "tag", "bundle", True)
 
@@ -295,5 +380,5 @@ def test_a_pipelines_date_becomes_the_label_and_anything_else_none(
     output = str(source.context / "imageDetail.json")
     flags = ["--context", str(source.context), "--repository-url", "x", "--revision", "abc", "--output", output]
     assert image.main([*flags, "--created", given]) == 0
-    assert image.labels(seen[0], "docker").get("org.opencontainers.image.created", "") == created
+    assert seen[0].labels("docker").get("org.opencontainers.image.created", "") == created
     assert ("ISO 8601" in capsys.readouterr().out) == (bool(given) and not created)

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from chatbot import settings
+from chatbot.settings import BACKENDS
 from orchestrator import config as configuration
 from orchestrator import doctor
 from orchestrator.config import CHECKOUT, Config
@@ -139,3 +141,19 @@ def test_credits_that_are_used_up_are_told_and_the_token_is_stored(site: Site, f
     done = put(site, backend="huggingface", base_url=fake.url, model="refuses/hf_credits")
     assert done.returncode == 0 and "credits (HTTP 402)" in done.stdout and "billing" in done.stdout
     assert secret.status(site.aws, name).is_set
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("base_url", ["", "http://localhost:1/v1"])
+@pytest.mark.parametrize("token", ["", TOKEN])
+def test_who_is_asked_is_what_the_chatbot_itself_decides(
+    config: Config, backend: str, base_url: str, token: str
+) -> None:
+    environment = {"CHATBOT_BACKEND": backend, "CHATBOT_BASE_URL": base_url, "HF_TOKEN": token}
+    try:
+        decided = settings.load(environment).backend
+    except settings.SettingsError:  # refused there: nobody is asked
+        return
+    sets = [f"ecs.chatbot_backend={backend}", *([f"ecs.chatbot_base_url={base_url}"] if base_url else [])]
+    ours = configuration.load("local", config.root, sets, {})
+    assert model.is_remote(ours, token) == (decided != "embedded")

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import pytest
@@ -128,6 +129,17 @@ def test_the_same_command_goes_on_where_it_failed(config: Config, runner: Runner
     results = {o.phase: o.result for o in Runner(config, lambda event: None, print).deploy()}
     assert results == {name: "applied" if name in ("ecs", "pipeline") else "skipped" for name in phases.names()}
     assert works["ecs"].done == ["ecs", "pipeline"]
+
+
+def test_an_image_is_built_anew_by_a_deploy_only_before_the_first_release(runner: Runner, works: Works) -> None:
+    with pytest.raises(Refused, match="no other phase builds"):
+        runner.phase("ecr", rebuild="20260102T030405Z")
+    runner.deploy(rebuild="20260102T030405Z")
+    assert runner.site.rebuild == "20260102T030405Z"
+    runner.site.put_record("pipeline", {"released": True})
+    for verb in (runner.deploy, partial(runner.phase, "image")):
+        with pytest.raises(Refused, match=r"orchestrator release --rebuild"):
+            verb(rebuild="20260102T030406Z")
 
 
 def test_destroy_goes_the_other_way(config: Config, runner: Runner, works: Works) -> None:

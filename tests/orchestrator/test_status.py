@@ -43,7 +43,8 @@ class FakeAws:
     [(datetime.now(UTC) - timedelta(days=40, hours=1), "40 days ago"), (None, "gone from the repository")],
 )
 def test_the_image_that_serves_is_shown_with_its_age(pushed: datetime | None, says: str) -> None:
-    found = status._image(FakeAws(pushed), ECS)  # type: ignore[arg-type]
+    aws: Any = FakeAws(pushed)
+    found = status._image(aws, status._described(aws, ECS))
     assert found["digest"] == DIGEST
     (row,) = [row for row in view.status({"phases": [], "image": found}) if row[0] == "image"]
     assert row[1] == DIGEST[:19] and says in row[2]

@@ -8,6 +8,7 @@ locals {
     IMAGE_CONTEXT    = var.image.context
     IMAGE_DOCKERFILE = var.image.dockerfile
     IMAGE_PLATFORM   = var.image.platform
+    IMAGE_TARGET     = var.image.target
     IMAGE_BUILD_ARGS = join(" ", [for name, value in var.image.build_args : "--build-arg ${name}=${value}"])
 
     # What taskdef.json and appspec.yaml are rendered with: a change of a setting reaches the tasks with the next release.

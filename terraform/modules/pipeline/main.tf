@@ -18,6 +18,13 @@ resource "aws_codepipeline" "this" {
   execution_mode = "QUEUED"
   role_arn       = aws_iam_role.pipeline.arn
 
+  # No value of a variable is empty: "no" is nothing (orchestrator release --rebuild gives a name).
+  variable {
+    name          = "REBUILD"
+    default_value = "no"
+    description   = "Name of an image that is built anew although there is one of the same source; no: none"
+  }
+
   artifact_store {
     type     = "S3"
     location = var.artifacts.bucket
@@ -62,6 +69,7 @@ resource "aws_codepipeline" "this" {
         EnvironmentVariables = jsonencode([
           { name = "IMAGE_REVISION", value = "#{SourceVariables.CommitId}", type = "PLAINTEXT" },
           { name = "IMAGE_CREATED", value = "#{SourceVariables.AuthorDate}", type = "PLAINTEXT" },
+          { name = "IMAGE_REBUILD", value = "#{variables.REBUILD}", type = "PLAINTEXT" },
         ])
       }
     }

@@ -83,6 +83,7 @@ variable "image" {
     context    = string
     dockerfile = string
     platform   = string
+    target     = string
   })
 
   validation {

@@ -108,6 +108,7 @@ variable "image" {
     context    = optional(string, ".")
     dockerfile = optional(string, "Dockerfile")
     platform   = optional(string, "linux/amd64")
+    target     = optional(string, "")
   })
   default = {}
 
@@ -119,6 +120,11 @@ variable "image" {
   validation {
     condition     = contains(["auto", "bundle", "codebuild", "docker"], var.image.builder)
     error_message = "image.builder must be auto, bundle, codebuild or docker."
+  }
+
+  validation {
+    condition     = can(regex("^([A-Za-z0-9][A-Za-z0-9_.-]*)?$", var.image.target))
+    error_message = "image.target must be the name of a stage (it passes through a shell)."
   }
 
   validation {

@@ -58,7 +58,7 @@ variables {
   build_timeout_minutes  = 20
   deployment_config_name = "CodeDeployDefault.ECSAllAtOnce"
   deployment_group_name  = "chatbot"
-  image                  = { build_args = { WITH_MODEL = "1" }, builder = "auto", context = ".", dockerfile = "Dockerfile", platform = "linux/amd64" }
+  image                  = { build_args = { WITH_MODEL = "1" }, builder = "auto", context = ".", dockerfile = "Dockerfile", platform = "linux/amd64", target = "" }
   log_retention_days     = 30
   placeholders           = { FAMILY = "chatbot", CHATBOT_SYSTEM_PROMPT = "Say \"hi\"" }
   registry_arn           = "arn:aws:ecr:eu-west-1:123456789012:repository/chatbot"
@@ -96,8 +96,13 @@ run "the_build_is_told_the_commit_and_when_it_was_written" {
   }
 
   assert {
-    condition     = { for each in jsondecode(aws_codepipeline.this.stage[1].action[0].configuration["EnvironmentVariables"]) : each.name => each.value } == { IMAGE_REVISION = "#{SourceVariables.CommitId}", IMAGE_CREATED = "#{SourceVariables.AuthorDate}" }
+    condition     = { for each in jsondecode(aws_codepipeline.this.stage[1].action[0].configuration["EnvironmentVariables"]) : each.name => each.value } == { IMAGE_REVISION = "#{SourceVariables.CommitId}", IMAGE_CREATED = "#{SourceVariables.AuthorDate}", IMAGE_REBUILD = "#{variables.REBUILD}" }
     error_message = "The build does not get the commit and its date."
+  }
+
+  assert {
+    condition     = { for each in aws_codepipeline.this.variable : each.name => each.default_value } == { REBUILD = "no" }
+    error_message = "A push does not start without a value of the variable, or an empty one, which CodePipeline refuses."
   }
 }
 
@@ -187,6 +192,7 @@ run "the_build_knows_what_it_builds_and_renders" {
       IMAGE_CONTEXT    = "."
       IMAGE_DOCKERFILE = "Dockerfile"
       IMAGE_PLATFORM   = "linux/amd64"
+      IMAGE_TARGET     = ""
       PLACEHOLDERS     = jsonencode(var.placeholders)
       REGION           = "eu-west-1"
       REPOSITORY_URL   = "123456789012.dkr.ecr.eu-west-1.amazonaws.com/chatbot"
@@ -198,7 +204,7 @@ run "the_build_knows_what_it_builds_and_renders" {
 
 run "an_arm_image_is_built_on_arm" {
   variables {
-    image = { build_args = {}, builder = "auto", context = ".", dockerfile = "Dockerfile", platform = "linux/arm64" }
+    image = { build_args = {}, builder = "auto", context = ".", dockerfile = "Dockerfile", platform = "linux/arm64", target = "" }
   }
 
   assert {
@@ -250,7 +256,7 @@ run "wrong_values_are_refused" {
   variables {
     build_timeout_minutes = 4
     connection_arn        = "arn:aws:codeconnections:eu-west-1:123456789012:connection/old"
-    image                 = { build_args = { MODEL = "a; rm -rf /" }, builder = "auto", context = ".", dockerfile = "Dockerfile", platform = "linux/amd64" }
+    image                 = { build_args = { MODEL = "a; rm -rf /" }, builder = "auto", context = ".", dockerfile = "Dockerfile", platform = "linux/amd64", target = "" }
   }
 
   expect_failures = [var.build_timeout_minutes, var.connection_arn, var.image]
