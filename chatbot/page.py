@@ -110,10 +110,11 @@ def _call(function: str) -> str:
 
 def _header(answerer: Answerer) -> str:
     settings, backend = answerer.settings, answerer.backend
+    name = backend.model or ("no model" if backend.lacking else backend.name)
     tiny = f'<span class="tiny">{TINY}</span>' if backend.tiny else ""
     return (
         f"<header><h1>{html.escape(settings.title)}</h1>"
-        f'<p class="model"><span class="name">{html.escape(backend.model or backend.name)}</span>{tiny}</p>'
+        f'<p class="model"><span class="name">{html.escape(name)}</span>{tiny}</p>'
         '<button id="dark" type="button" aria-label="Switch between light and dark"></button></header>'
         '<div id="banner" role="alert" hidden></div>'
     )

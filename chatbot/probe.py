@@ -42,6 +42,8 @@ async def ask(settings: Settings) -> dict[str, Any]:
         error = BackendError(kinds.FAILED, cause=type(failed).__name__)
     finally:
         await backend.close()
+    if backend.lacking:
+        error = BackendError(backend.lacking, cause="no token, no CHATBOT_BASE_URL, no model in the image")
     asked = {"ready": error is None, "backend": backend.name, "model": backend.model,
              "seconds": round(time.monotonic() - began, 1)}  # fmt: skip
     if error is None:

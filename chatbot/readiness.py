@@ -35,7 +35,9 @@ class Readiness:
     def public(self) -> dict[str, Any]:
         """What anybody may know: no words of a provider."""
         if self.error is None:
-            return {"kind": READY if self.known else kinds.STARTING.name, "status": None, "code": None}
+            lacking = self._backend.lacking
+            kind = (lacking.name if lacking else READY) if self.known else kinds.STARTING.name
+            return {"kind": kind, "status": None, "code": None}
         return {"kind": self.error.kind.name, "status": self.error.status, "code": self.error.code or None}
 
     def hear(self, error: BackendError | None) -> None:
@@ -81,5 +83,8 @@ class Readiness:
         why = (
             {"kind": error.kind.name, "cause": error.cause, "reason": error.sentence, **error.facts()} if error else {}
         )
-        event("backend", level="error" if error else "info", ready=self.ready, backend=self._backend.name,
+        if self._backend.lacking:
+            why = {"kind": self._backend.lacking.name, "remedy": self._backend.lacking.operator}
+        level = "error" if error else "warning" if self._backend.lacking else "info"
+        event("backend", level=level, ready=self.ready, backend=self._backend.name,
               model=self._backend.model, **why)  # fmt: skip

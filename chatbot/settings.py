@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from chatbot import branding
+from chatbot.packaged import packaged_model
 
 BACKENDS = ("auto", "huggingface", "openai", "embedded")
 VISITOR_CHOICES = ("system_prompt", "temperature", "max_tokens", "model")
@@ -120,7 +121,7 @@ TABLE = (
     Setting("HF_TOKEN", "secret", _token, "", "Hugging Face token; empty or `unset` means none", secret=True),
     Setting("MODEL_GGUF", "path", _text, "", "GGUF file for the embedded backend instead of the packaged model"),
     Setting("CHATBOT_BACKEND", "choice", _one_of(*BACKENDS), "auto",
-            "`auto`, `huggingface`, `openai` or `embedded`; `auto` takes the token, then the base URL, then embedded"),
+            "`auto`, `huggingface`, `openai` or `embedded`; `auto`: the token, the base URL, embedded, or no model"),
     Setting("CHATBOT_BASE_URL", "URL", _url, "",
             "OpenAI-compatible server, for example `http://vllm:8000/v1`; with the backend `huggingface` an Inference "
             "Endpoint, asked with the token"),
@@ -262,4 +263,6 @@ def _contradictions(values: Mapping[str, Any]) -> list[str]:
 def _backend(values: Mapping[str, Any]) -> str:
     if values["hf_token"]:
         return "huggingface"
-    return "openai" if values["base_url"] else "embedded"
+    if values["base_url"]:
+        return "openai"
+    return "embedded" if values["model_gguf"] or packaged_model() else "none"

@@ -73,6 +73,8 @@ def deploy(
         for base in newer_bases(runner.site):
             verb = "release" if has_released(runner.site) else "deploy"
             terminal.say(f"{base} has moved since the image was built: {runner.config.command(f'{verb} --rebuild')}")
+        if lack := runner.lacking():
+            terminal.say(lack)
         terminal.table(view.farewell(outputs, _next(runner.config)))
         terminal.result(_outcomes(runner, outcomes, outputs=outputs))
 
@@ -118,6 +120,8 @@ def plan(
         terminal.table(view.changes(outcomes))
         changed = [outcome.phase for outcome in outcomes if outcome.result == "planned"]
         terminal.say(f"would change: {', '.join(changed)}" if changed else "no changes")
+        if lack := runner.lacking():
+            terminal.say(lack)
         terminal.result(_outcomes(runner, outcomes, changed=changed))
         if detailed_exitcode and changed:
             raise typer.Exit(3)

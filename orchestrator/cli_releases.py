@@ -80,7 +80,7 @@ def release(
             elif again or rebuild:
                 execution = releases.again(site, target, rebuild_name() if rebuild else "")
             else:
-                execution = releases.execution_of(site, target, releases.push(site, target))
+                execution = releases.begin(site, target)
         if wait and deployment:
             follower.deployment(deployment)
         elif wait:

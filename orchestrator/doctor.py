@@ -10,10 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from orchestrator import phases
-from orchestrator.config import Config
 from orchestrator.errors import DeployError, Refused
 from orchestrator.site import Site, check_ports
-from orchestrator.tools import engine, image, model, process, secret, source, terraform_program
+from orchestrator.tools import engine, image, model, process, source, terraform_program
 from orchestrator.tools.image_source import Source
 
 NEEDED_DISK = 3 * 1024**3
@@ -145,24 +144,15 @@ def _model(site: Site) -> Finding:
     config = site.config
     if site.bucket.exists():
         site.survey([], ["ecs"])
-    answer = phases.find("ecs").work.answer(site)
-    token = secret.read(site.aws, answer["secret_name"]) if answer else ""
+    token = phases.token(site)
+    if lack := model.lacks(config, token):
+        return Finding("model", "warning", lack, model.remedy(config))
     if not model.is_remote(config, token):
-        return _own_model(config)
+        return Finding("model", "ok", "the one that is in the image")
     if config.get("ecs", "chatbot_backend") == "huggingface" and not token:
         return Finding("model", "warning", "no token is set: tasks will not start", config.command("secret set"))
     reply = model.ask(config, token)
     return Finding("model", "ok" if reply.ready else "warning" if reply.again else "error", reply.text, reply.remedy)
-
-
-def _own_model(config: Config) -> Finding:
-    in_image = str(config.get("image", "build_args").get("WITH_MODEL", "")) == "1"
-    if in_image or config.endpoint_is_loopback:
-        return Finding("model", "ok", "the one that is in the image")
-    remedy = (
-        f"{config.command('secret set')} (after the first deploy), ecs.chatbot_base_url, or image.build_args WITH_MODEL"
-    )
-    return Finding("model", "warning", "no token, no server of a model, and none in the image", remedy)
 
 
 def _engine(site: Site) -> Finding:

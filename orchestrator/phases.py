@@ -18,6 +18,7 @@ from orchestrator.errors import Refused
 from orchestrator.image_phase import ImageWork
 from orchestrator.site import Answers, Outcome, Site
 from orchestrator.stack_phase import StackWork
+from orchestrator.tools import secret
 from orchestrator.tools.terraform_events import Listener
 
 
@@ -117,6 +118,12 @@ def dependants(name: str, chosen: Iterable[str]) -> set[str]:
         if phase.name in set(chosen) and (name in phase.needs or found.intersection(phase.needs)):
             found.add(phase.name)
     return found
+
+
+def token(site: Site) -> str:
+    """The environment's Hugging Face token, for the model alone; empty where none is set or its secret is not there."""
+    answer = find("ecs").work.answer(site)
+    return secret.read(site.aws, answer["secret_name"]) if answer else ""
 
 
 def answers(site: Site, phase: Phase) -> tuple[Answers, list[str]]:

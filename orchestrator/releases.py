@@ -5,13 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from orchestrator import documents
 from orchestrator.errors import BadDocument, NotNow, ReleaseFailed
 from orchestrator.history import Release, deployments, digest_of, recent
 from orchestrator.site import Site
-from orchestrator.tools import git, source
+from orchestrator.tools import git, secret, source
 from orchestrator.tools.aws import explained
 
 RUNNING = ("Created", "Queued", "InProgress", "Baking", "Ready")
@@ -87,16 +88,49 @@ def active_alarms(site: Site, target: Target) -> list[str]:
     return [alarm["AlarmName"] for alarm in alarms["MetricAlarms"]]
 
 
-def push(site: Site, target: Target) -> str:
-    """Pushes what is committed; the commit. The pipeline begins by itself."""
-    root, branch = site.config.root, target.pipeline["branch"]
-    commit = git.head(root)
+def begin(site: Site, target: Target) -> str:
+    """Releases what is committed; the pipeline's execution. One that was pushed before is followed while it runs, and
+    begun again where it did not come to its end, or where tasks would get a token that was set since."""
+    commit = git.head(site.config.root)
     if not commit:
         raise NotNow("there is no commit to release", "git init, git add, git commit; then release again")
-    for file in git.changed(root)[:5]:
+    for file in git.changed(site.config.root)[:5]:
         site.say(f"not committed, so not released: {file}")
-    if source.head(site.aws, root, target.pipeline) == commit:
-        raise NotNow(f"{commit[:8]} is released already", "commit something first, or start it anew: release --again")
+    if source.head(site.aws, site.config.root, target.pipeline) != commit:
+        return execution_of(site, target, push(site, target, commit))
+    with explained("codepipeline:ListPipelineExecutions"):
+        name = target.pipeline["pipeline_name"]
+        pages = site.aws.client("codepipeline").get_paginator("list_pipeline_executions").paginate(pipelineName=name)
+        listed = (execution for page in pages for execution in page["pipelineExecutionSummaries"])
+        found = next((execution for execution in listed if _is_of(execution, commit)), None)
+    if found and found["status"] == "InProgress":
+        site.say(f"{commit[:8]} is on its way already: follows it")
+        return str(found["pipelineExecutionId"])
+    if found and found["status"] == "Succeeded":
+        if not _has_newer_token(site, target, found["startTime"]):
+            raise NotNow(
+                f"{commit[:8]} is released already",
+                f"commit something first, or start it anew: {site.config.command('release --again')}",
+            )
+        site.say(f"{commit[:8]} is released already; a token was set since: releases it with that")
+    else:
+        ended = found["status"] if found else "unseen"
+        site.say(f"{commit[:8]} was pushed before, and its release ended {ended}: begins again")
+    return again(site, target)
+
+
+def _is_of(execution: Mapping[str, Any], commit: str) -> bool:
+    return any(source.get("revisionId") == commit for source in execution.get("sourceRevisions", []))
+
+
+def _has_newer_token(site: Site, target: Target, began: datetime) -> bool:
+    since = secret.status(site.aws, target.ecs["secret_name"]).since
+    return bool(since) and datetime.fromisoformat(since) > began
+
+
+def push(site: Site, target: Target, commit: str) -> str:
+    """Pushes what is committed; the commit. The pipeline begins by itself."""
+    root, branch = site.config.root, target.pipeline["branch"]
     refused = source.push(site.aws, root, target.pipeline)
     if refused:
         raise ReleaseFailed(f"git push was refused:\n  {refused}", "git pull what others released, then release again")
@@ -112,7 +146,7 @@ def execution_of(site: Site, target: Target, commit: str) -> str:
         while time.monotonic() < deadline:
             listed = client.list_pipeline_executions(pipelineName=name, maxResults=10)["pipelineExecutionSummaries"]
             for execution in listed:
-                if any(source.get("revisionId") == commit for source in execution.get("sourceRevisions", [])):
+                if _is_of(execution, commit):
                     return str(execution["pipelineExecutionId"])
             time.sleep(1)
         site.say("no event started the pipeline; starts it by hand")
@@ -235,7 +269,7 @@ def first(site: Site, target: Target) -> str:
     source.check_connection(site.aws, target.pipeline)
     if not source.head(site.aws, site.config.root, target.pipeline):
         site.say("first release: pushes what is committed through the pipeline")
-        return execution_of(site, target, push(site, target))
+        return execution_of(site, target, push(site, target, git.head(site.config.root)))
     if not source.is_on_github(target.pipeline):
         return ""
     # The repository was there before the pipeline: its creation released the branch, or found nobody had accepted yet.

@@ -15,7 +15,7 @@ from orchestrator.config import Config
 from orchestrator.errors import DeployError, Interrupted, NotApplied, PhasesFailed, Refused
 from orchestrator.phases import Phase
 from orchestrator.site import Outcome, Site, check_ports
-from orchestrator.tools import image, leaks
+from orchestrator.tools import image, leaks, model
 from orchestrator.tools.aws import explained
 from orchestrator.tools.terraform_events import Listener, Progress
 from orchestrator.turns import Turns
@@ -123,6 +123,11 @@ class Runner:
         """Every phase's answer, None where it was never applied."""
         self.survey(create=False)
         return {phase.name: phase.work.answer(self.site) for phase in phases.PHASES}
+
+    def lacking(self) -> str:
+        """That no model will answer, and what to do; empty where one will. Nothing is asked where settings tell."""
+        lack = model.lacks(self.config, "") and model.lacks(self.config, phases.token(self.site))
+        return f"{lack}; {model.remedy(self.config)}" if lack else ""
 
     def need(self, name: str, needed_by: str) -> Mapping[str, Any]:
         """The answer of phase ``name``; refused with the command that applies it when there is none."""

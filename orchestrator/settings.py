@@ -103,6 +103,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("environment", "name", str, "chatbot", "Name of everything that is made.", NAME),
     Setting("environment", "region", str, "us-east-1", "AWS region.", REGION),
     Setting("environment", "endpoint_url", str, "", "Where the AWS APIs answer, such as the emulator; empty means AWS.", URL),
+    Setting("environment", "account", str, "", "AWS account that it belongs to, refused in any other; empty: that of the credentials.", like(r"(\d{12})?", "123456789012")),
     Setting("environment", "profile", str, "", "Profile of the AWS configuration; empty means AWS's usual search for credentials."),
     Setting("environment", "state_bucket", str, "", "Bucket of the Terraform state; empty means one of our own, made on first use.", like(r"([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])?", "the name of a bucket")),
     Setting("environment", "tags", dict, {}, "More tags of everything.", _own_tags),

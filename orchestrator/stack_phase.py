@@ -74,7 +74,7 @@ class StackWork:
         config = site.config
         table = config.table(self.name) if self.name in TABLES else {}
         values: dict[str, Any] = {key: value for key, value in table.items() if value is not None}
-        values |= {"name": config.prefix, "region": config.region, "tags": config.tags}
+        values |= {"name": config.prefix, "region": config.region, "tags": config.tags, "account": site.aws.account()}
         values |= {name: config.table(name) for name in self.settings}
         values |= {name: dict(answer) for name, answer in needs.items()}
         if self.bucket:

@@ -19,7 +19,7 @@ GROUPS = {
     "browsers": "what a visitor does, in Chromium, Firefox and WebKit",
     "chat": "the chatbot behind its load balancer, and while a release swaps its tasks",
     "docker": "what needs a Docker engine: tasks, whole deployments, an engine that goes away",
-    "foreign": "stacks, pipelines and tutorials that others wrote",
+    "foreign": "stacks, pipelines and tutorials that others wrote; the AWS configurations that people have",
     "images": "the image: built, run, looked into, audited",
     "releases": "releases that are killed, broken, by hand and from GitHub",
     "resume": "a kill in every phase, and what a cut run leaves to the next",

@@ -22,9 +22,10 @@ export async function watch() {
   let pause = 60_000;
   try {
     const response = await fetch("/readyz", { cache: "no-store" });
-    const body = response.ok ? {} : await response.json();
+    const body = await response.json();
     const troubles = JSON.parse($('meta[name="chatbot:troubles"]').content);
-    banner(response.ok ? "" : troubles[body.kind] ?? troubles.backend);
+    // A site that was given no model is ready, and says so all the same.
+    banner(troubles[body.kind] ?? (response.ok ? "" : troubles.backend));
     if (!response.ok) pause = 5_000;
   } catch {
     pause = 15_000; // a server that is being replaced; the next message will tell

@@ -1,4 +1,4 @@
-"""Where answers come from: three backends behind the interface in `base`."""
+"""Where answers come from: three backends behind the interface in `base`, and one that says that there is none."""
 
 from __future__ import annotations
 
@@ -13,6 +13,10 @@ def create(settings: Settings) -> Backend:
         from chatbot.backends.embedded import Embedded
 
         return Embedded(settings)
+    if settings.backend == "none":
+        from chatbot.backends.absent import Absent
+
+        return Absent()
     from chatbot.backends.remote import huggingface, openai
 
     return huggingface(settings) if settings.backend == "huggingface" else openai(settings)

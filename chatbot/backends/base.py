@@ -92,12 +92,16 @@ class BackendError(Exception):
 
 
 class Backend(Protocol):
-    """A source of answers. One instance serves all visitors of a task."""
+    """A source of answers. One instance serves all visitors of a task.
+
+    `lacking`: what the site has yet to be given, though every question is answered.
+    """
 
     name: str
     model: str
     concurrency: int
     tiny: bool
+    lacking: Kind | None
 
     async def check(self) -> None:
         """Return when answers can be had; raise BackendError when not. Loads what has to be loaded."""

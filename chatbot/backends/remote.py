@@ -15,6 +15,7 @@ from huggingface_hub.errors import TextGenerationError
 
 from chatbot.backends import kinds, refusals
 from chatbot.backends.base import BackendError, Options, Piece
+from chatbot.backends.kinds import Kind
 from chatbot.backends.masking import Mask
 from chatbot.conversation import Turn
 from chatbot.settings import Settings
@@ -48,6 +49,7 @@ class Remote:
     """Backends `huggingface` and `openai`; they differ in the client's arguments and in how they are checked."""
 
     tiny = False
+    lacking: Kind | None = None
 
     def __init__(self, name: str, model: str, arguments: dict[str, Any], settings: Settings) -> None:
         self.name = name

@@ -43,6 +43,13 @@ REMEDIES = (
 )
 
 
+# What a shell may say beside a profile that is named: boto3 passes it over then, and other programs do not.
+_OTHER_IDENTITIES = (
+    "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_SECURITY_TOKEN", "AWS_PROFILE",
+    "AWS_DEFAULT_PROFILE", "AWS_ROLE_ARN", "AWS_ROLE_SESSION_NAME", "AWS_WEB_IDENTITY_TOKEN_FILE",
+)  # fmt: skip
+
+
 def _emulator_secret() -> str:
     """Of an emulator that was started with a key, that key."""
     return os.environ.get("EMULATOR_KEY") or EMULATOR_KEY
@@ -60,8 +67,11 @@ class Aws:
         self._lock = threading.RLock()
 
     def client(self, service: str) -> Any:
+        """Made after the account was looked at, where the environment names one: nothing is done in another."""
         with self._lock:
             if service not in self._clients:
+                if self.config.get("environment", "account"):
+                    self.account()
                 self._clients[service] = self._make(service)
             return self._clients[service]
 
@@ -73,7 +83,10 @@ class Aws:
             "connect_timeout": 5,
             "read_timeout": patience,
         }
-        if self.config.endpoint_url:
+        if not self.config.endpoint_url:
+            # AWS is meant: an endpoint that a shell names for other work would be another world than Terraform's.
+            options["ignore_configured_endpoint_urls"] = True
+        else:
             # A bucket as part of the host name would need DNS that only AWS has.
             options["s3"] = {"addressing_style": "path"}
         return self._made_session().client(service, config=BotoConfig(**options), **self._endpoint())
@@ -132,7 +145,8 @@ class Aws:
             raise Unreachable(f"nothing answers at {self.config.endpoint_url} ({error})", remedy) from None
 
     def account(self) -> str:
-        """The account that the credentials belong to (STS GetCallerIdentity); refused when AWS does not know them."""
+        """The account that the credentials belong to (STS GetCallerIdentity); refused when AWS does not know them, and
+        when it is another than the environment's."""
         with self._lock:
             if not self._account:
                 self.probe()
@@ -143,23 +157,35 @@ class Aws:
                         self._account = sts.get_caller_identity()["Account"]
                     except KeyError as error:  # a page, say: the SDK's parser misses what it looks for
                         raise _stranger(error) from None
+                if (wanted := self.config.get("environment", "account")) not in ("", self._account):
+                    raise BadCredentials(
+                        f"the credentials belong to account {self._account}, the environment to {wanted}",
+                        f"use other credentials, or correct environment.account in {self.config.source}",
+                    )
             return self._account
 
     def environment(self) -> dict[str, str]:
-        """The environment of a subprocess that calls AWS: ours, with endpoint and credentials made plain."""
-        env = {key: value for key, value in os.environ.items() if not key.startswith("TF_")}
+        """The environment of a subprocess that calls AWS: ours, with endpoint and credentials made plain, so that it is
+        the same identity at the same place as our own clients', whatever else the shell says."""
+        env = {key: value for key, value in os.environ.items() if not key.startswith(("TF_", "AWS_ENDPOINT_URL"))}
         env |= {"AWS_REGION": self.config.region, "AWS_DEFAULT_REGION": self.config.region}
+        env["AWS_IGNORE_CONFIGURED_ENDPOINT_URLS"] = "false" if self.config.endpoint_url else "true"
         if self.config.endpoint_url:
             env["AWS_ENDPOINT_URL"] = self.config.endpoint_url
-        else:
-            env.pop("AWS_ENDPOINT_URL", None)
+        profile = self.config.get("environment", "profile")
+        if self.config.endpoint_is_loopback or profile:
+            for name in _OTHER_IDENTITIES:
+                env.pop(name, None)
         if self.config.endpoint_is_loopback:
             env |= {"AWS_ACCESS_KEY_ID": EMULATOR_KEY, "AWS_SECRET_ACCESS_KEY": _emulator_secret()}
-            for name in ("AWS_SESSION_TOKEN", "AWS_PROFILE", "AWS_DEFAULT_PROFILE", "HTTP_PROXY", "http_proxy"):
+            for name in ("HTTP_PROXY", "http_proxy"):
                 env.pop(name, None)
             env["AWS_EC2_METADATA_DISABLED"] = "true"
-        elif self.config.get("environment", "profile"):
-            env["AWS_PROFILE"] = self.config.get("environment", "profile")
+        else:
+            # The two that name a profile are read in another order by boto3 and by Terraform.
+            names = [env.pop(name, "") for name in ("AWS_DEFAULT_PROFILE", "AWS_PROFILE")]
+            if named := next(filter(None, [profile, *names]), ""):
+                env["AWS_PROFILE"] = named
         return env
 
     def git_environment(self) -> dict[str, str]:

@@ -43,6 +43,19 @@ def is_remote(config: Config, token: str) -> bool:
     )
 
 
+def lacks(config: Config, token: str) -> str:
+    """What a deployment without any model should know; empty where there is one to ask."""
+    in_image = str(config.get("image", "build_args").get("WITH_MODEL", "")) == "1"
+    if is_remote(config, token) or in_image or config.endpoint_is_loopback:
+        return ""
+    return "no token, no server of a model, and none in the image: the page will say that it has no model"
+
+
+def remedy(config: Config) -> str:
+    """What gives it one."""
+    return f"{config.command('secret set')}, ecs.chatbot_base_url, or image.build_args WITH_MODEL"
+
+
 def asks_with_token(config: Config) -> bool:
     """Whether tasks that have a Hugging Face token send it anywhere."""
     return config.get("ecs", "chatbot_backend") in ("auto", "huggingface")

@@ -20,6 +20,7 @@ class Steady:
 
     name = model = "steady"
     tiny = False
+    lacking = None
     concurrency = 500
 
     async def check(self) -> None:

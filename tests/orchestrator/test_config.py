@@ -16,7 +16,19 @@ from tests.e2e.machine import as_shipped
 
 STACKS = ("network", "ecr", "ecs", "artifacts", "pipeline")
 # What every stack gets beside its own table: names, the answers of its needs, and what the orchestrator makes.
-GIVEN = {"name", "region", "tags", "network", "ecr", "image", "ecs", "artifacts", "hook_package", "state_bucket"}
+GIVEN = {
+    "account",
+    "name",
+    "region",
+    "tags",
+    "network",
+    "ecr",
+    "image",
+    "ecs",
+    "artifacts",
+    "hook_package",
+    "state_bucket",
+}
 
 
 def _plain(value: Any) -> Any:

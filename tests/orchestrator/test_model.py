@@ -13,6 +13,7 @@ from chatbot.settings import BACKENDS
 from orchestrator import config as configuration
 from orchestrator import doctor
 from orchestrator.config import CHECKOUT, Config
+from orchestrator.runner import Runner
 from orchestrator.site import Site
 from orchestrator.tools import model, secret
 from tests.chatbot.fake_openai import FakeOpenAI
@@ -89,9 +90,11 @@ def test_a_model_in_the_image_is_asked_by_nobody_and_none_at_all_is_a_finding(co
     assert finding(site) == doctor.Finding("model", "ok", "the one that is in the image")
     values = {**config.values, "environment": {**config.table("environment"), "endpoint_url": ""}}
     on_aws = configuration.Config("prod", config.root, values, config.source)
-    assert doctor._own_model(on_aws).level == "warning"
+    assert "no token, no server" in model.lacks(on_aws, "") and not model.lacks(on_aws, TOKEN)
+    assert "secret set --env prod" in model.remedy(on_aws)
+    assert "secret set --env prod" in Runner(on_aws, lambda _: None, print).lacking(), "nothing is applied, so no token"
     with_model = {**values, "image": {**config.table("image"), "build_args": {"WITH_MODEL": "1"}}}
-    assert doctor._own_model(configuration.Config("prod", config.root, with_model, config.source)).level == "ok"
+    assert not model.lacks(configuration.Config("prod", config.root, with_model, config.source), "")
 
 
 def test_what_this_machine_cannot_reach_tasks_may(config: Config) -> None:

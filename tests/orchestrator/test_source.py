@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from orchestrator.config import Config
 from orchestrator.errors import NotNow
 from orchestrator.releases import Target
 from orchestrator.site import Site
-from orchestrator.tools import git, source
+from orchestrator.tools import git, secret, source
 from tests.orchestrator.conftest import Said
 
 ARN = "arn:aws:codestar-connections:us-east-1:123456789012:connection/1"
@@ -42,13 +43,23 @@ class FakeConnections:
     def list_pipeline_executions(self, **_: Any) -> dict[str, Any]:
         return {"pipelineExecutionSummaries": self.executions}
 
+    def get_paginator(self, name: str) -> FakeConnections:
+        assert name == "list_pipeline_executions"
+        return self
+
+    def paginate(self, **_: Any) -> list[dict[str, Any]]:
+        return [self.list_pipeline_executions()]
+
     def start_pipeline_execution(self, **_: Any) -> dict[str, str]:
         self.started += 1
         return {"pipelineExecutionId": "e-again"}
 
     def ran(self, name: str, status: str, *commits: str) -> None:
         revisions = [{"revisionId": commit} for commit in commits]
-        self.executions.insert(0, {"pipelineExecutionId": name, "status": status, "sourceRevisions": revisions})
+        self.executions.insert(0, {
+            "pipelineExecutionId": name, "status": status, "sourceRevisions": revisions,
+            "startTime": datetime(2026, 1, 2, tzinfo=UTC),
+        })  # fmt: skip
 
 
 @pytest.fixture
@@ -68,7 +79,7 @@ def there(config: Config, said: Said, tmp_path: Path) -> tuple[Site, Target, Fak
         "pipeline_name": "chat", "repository_name": "ada/chat", "branch": "main", "connection_arn": ARN,
         "clone_url_http": str(bare),
     }  # fmt: skip
-    return site, Target({}, {}, pipeline), apis
+    return site, Target({}, {"secret_name": "chat/hf-token"}, pipeline), apis
 
 
 There = tuple[Site, Target, FakeConnections]
@@ -90,8 +101,36 @@ def test_the_first_release_pushes_to_an_empty_repository(there: There, monkeypat
     monkeypatch.setattr(releases, "execution_of", lambda _site, _target, pushed: f"e of {pushed}")
     assert releases.first(site, target) == f"e of {commit}"
     assert source.head(site.aws, site.config.root, target.pipeline) == commit
-    with pytest.raises(NotNow, match="is released already"):
-        releases.push(site, target)
+
+
+ENDS = [
+    ("InProgress", "", "is on its way already"),
+    ("Failed", "", "its release ended Failed: begins again"),
+    ("Stopped", "", "its release ended Stopped: begins again"),
+    ("", "", "its release ended unseen: begins again"),
+    ("Succeeded", "2026-01-03T00:00:00+00:00", "a token was set since"),
+    ("Succeeded", "2026-01-01T00:00:00+00:00", "is released already"),
+    ("Succeeded", "", "is released already"),
+]
+
+
+@pytest.mark.parametrize(("status", "since", "says"), ENDS)
+def test_a_commit_that_was_pushed_before_is_followed_begun_again_or_refused(
+    there: There, said: Said, monkeypatch: pytest.MonkeyPatch, status: str, since: str, says: str
+) -> None:
+    site, target, apis = there
+    commit = git.head(site.config.root)
+    assert source.push(site.aws, site.config.root, target.pipeline) == ""
+    if status:
+        apis.ran("e-before", status, commit)
+    apis.ran("e-other", "Succeeded", "0" * 40)
+    monkeypatch.setattr(secret, "status", lambda _aws, _name: secret.Status(bool(since), since))
+    if says == "is released already":
+        with pytest.raises(NotNow, match=says):
+            releases.begin(site, target)
+    else:
+        assert releases.begin(site, target) == ("e-before" if status == "InProgress" else "e-again")
+        assert says in said.lines[-1]
 
 
 def test_a_repository_that_was_there_before_is_released_once(there: There) -> None:

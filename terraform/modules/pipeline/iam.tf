@@ -60,6 +60,16 @@ data "aws_iam_policy_document" "pipeline" {
     }
   }
 
+  # The source action of a connection uploads with an ACL: "[GitHub] Upload to S3 failed" without (aws/aws-cdk#13557).
+  dynamic "statement" {
+    for_each = local.github ? [1] : []
+
+    content {
+      actions   = ["s3:PutObjectAcl"]
+      resources = ["${var.artifacts.bucket_arn}/*"]
+    }
+  }
+
   # By its old and by its new name: AWS checks either, by the age of the connection.
   dynamic "statement" {
     for_each = local.github ? [local.connection_arn] : []

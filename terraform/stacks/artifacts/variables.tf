@@ -1,3 +1,9 @@
+variable "account" {
+  description = "The only AWS account that is touched."
+  type        = string
+  default     = null
+}
+
 variable "force_destroy" {
   description = "Let destroy delete the artifact bucket with the artifacts in it; must have been applied before."
   type        = bool

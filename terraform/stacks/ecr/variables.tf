@@ -1,3 +1,9 @@
+variable "account" {
+  description = "The only AWS account that is touched."
+  type        = string
+  default     = null
+}
+
 variable "force_delete" {
   description = "Let destroy delete the repository with the images in it; must have been applied before."
   type        = bool

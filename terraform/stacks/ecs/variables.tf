@@ -1,3 +1,9 @@
+variable "account" {
+  description = "The only AWS account that is touched."
+  type        = string
+  default     = null
+}
+
 variable "alarm_5xx_threshold" {
   description = "Answers of 5xx from one colour within a minute that raise its alarm, and roll a running release back."
   type        = number

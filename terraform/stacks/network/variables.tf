@@ -1,3 +1,9 @@
+variable "account" {
+  description = "The only AWS account that is touched."
+  type        = string
+  default     = null
+}
+
 variable "certificate_arn" {
   description = "ACM certificate of domain_name. Production and test listeners then speak HTTPS, and port 80 redirects; null means HTTP."
   type        = string

@@ -13,6 +13,9 @@ terraform {
 }
 
 provider "aws" {
+  # Terraform and the tool that runs it look for credentials in ways of their own: they must find the same account.
+  allowed_account_ids = var.account == null ? null : [var.account]
+
   region            = var.region
   s3_use_path_style = true
 

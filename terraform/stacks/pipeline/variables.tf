@@ -1,3 +1,9 @@
+variable "account" {
+  description = "The only AWS account that is touched."
+  type        = string
+  default     = null
+}
+
 variable "approval" {
   description = "Ask a person between Build and Deploy."
   type        = bool

@@ -157,6 +157,12 @@ run "a_github_repository_over_a_connection_of_its_own" {
     condition     = contains(flatten([for statement in data.aws_iam_policy_document.pipeline.statement : statement.resources if contains(statement.actions, "codestar-connections:UseConnection")]), aws_codestarconnections_connection.this[0].arn)
     error_message = "The pipeline may not use the connection."
   }
+
+  # As CDK's grants for this action: https://github.com/aws/aws-cdk/issues/13557.
+  assert {
+    condition     = contains(flatten([for statement in data.aws_iam_policy_document.pipeline.statement : statement.resources if contains(statement.actions, "s3:PutObjectAcl")]), "${var.artifacts.bucket_arn}/*")
+    error_message = "The source action may not upload with an ACL."
+  }
 }
 
 run "a_connection_that_exists_is_used" {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
+import itertools
 import socket
 import threading
 import time
@@ -247,11 +248,15 @@ class Site:
         self.thread.join(5)
 
 
-async def _requests(session: aiohttp.ClientSession, url: str, count: int, failures: list[str]) -> set[str]:
-    names: set[str] = set()
+async def _requests(
+    session: aiohttp.ClientSession, url: str, names: set[str], over: threading.Event, failures: list[str]
+) -> None:
+    """At least ``REQUESTS`` of them, until ``over``; ``names``: who answered so far."""
 
     async def worker(share: int) -> None:
-        for number in range(share):
+        for number in itertools.count():
+            if number >= share and over.is_set():
+                return
             try:
                 if number % 4:
                     async with session.get(url + "/name") as response:
@@ -268,8 +273,7 @@ async def _requests(session: aiohttp.ClientSession, url: str, count: int, failur
                 failures.append(repr(error))
             await asyncio.sleep(0.01)
 
-    await asyncio.gather(*(worker(count // 20) for _ in range(20)))
-    return names
+    await asyncio.gather(*(worker(REQUESTS // 20) for _ in range(20)))
 
 
 async def _stream(session: aiohttp.ClientSession, url: str, failures: list[str]) -> None:
@@ -305,28 +309,39 @@ def test_a_release_under_load_fails_no_request_stream_or_websocket(balancer: Any
             *groups, rules=[say.default(say.forward((blue.arn, blue_weight), (green.arn, green_weight)))]
         )
 
-    def release() -> None:
-        time.sleep(0.5)
-        weigh(90, 10, blue, green)
-        time.sleep(0.5)
-        weigh(0, 100, blue, green)
-        weigh(0, 100, dataclasses.replace(blue, targets=()), green)
+    names: set[str] = set()
+    failures: list[str] = []
+    over = threading.Event()
 
-    async def load(failures: list[str]) -> set[str]:
+    def release() -> None:
+        try:
+            eventually(lambda: {"b1", "b2"} <= names, 120, "answers of both blue targets")
+            time.sleep(0.5)
+            weigh(90, 10, blue, green)
+            eventually(lambda: {"g1", "g2"} <= names, 120, "answers of both green targets")
+            time.sleep(0.5)
+            weigh(0, 100, blue, green)
+            weigh(0, 100, dataclasses.replace(blue, targets=()), green)
+            names.clear()
+            eventually(lambda: {"g1", "g2"} <= names, 120, "answers after the release")
+        except AssertionError as error:
+            failures.append(str(error))
+        finally:
+            over.set()
+
+    async def load() -> None:
         url = f"http://127.0.0.1:{balancer.port}"
         async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as session:
             streams = [_stream(session, url, failures) for _ in range(STREAMS)]
             websockets = [_websocket(session, url, failures) for _ in range(10)]
-            names, *_ = await asyncio.gather(_requests(session, url, REQUESTS, failures), *streams, *websockets)
-        return names
+            await asyncio.gather(_requests(session, url, names, over, failures), *streams, *websockets)
 
     weigh(100, 0, blue, green)
     for group, name in ((blue, "b1"), (blue, "b2"), (green, "g1"), (green, "g2")):
         balancer.event(p.HealthChanged, target_group_arn=group.arn, id=f"10.0.0.{name}", state="healthy")
-    failures: list[str] = []
     releasing = threading.Thread(target=release)
     releasing.start()
-    names = asyncio.run(load(failures))
+    asyncio.run(load())
     releasing.join()
     for name in ("b1", "b2"):
         balancer.event(p.Drained, target_group_arn=blue.arn, id=f"10.0.0.{name}")
@@ -334,4 +349,3 @@ def test_a_release_under_load_fails_no_request_stream_or_websocket(balancer: Any
         for site in sites.values():
             stack.callback(site.close)
     assert failures == []
-    assert {"b1", "b2", "g1", "g2"} <= names
