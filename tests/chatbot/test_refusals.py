@@ -306,7 +306,7 @@ def test_a_certificate_and_a_name_are_what_is_the_matter(tmp_path: Path, monkeyp
 class Scripted:
     """A backend whose checks end as they are told to."""
 
-    name, model = "scripted", "m"
+    name, model, lacking = "scripted", "m", None
 
     def __init__(self, *ends: BackendError | None) -> None:
         self.ends = list(ends)
