@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from orchestrator import cli_releases, view
+from orchestrator import cli_releases, phases, view
 from orchestrator.config import CHECKOUT, Config
 from orchestrator.errors import Interrupted, LeftOver, Refused
 from orchestrator.image_phase import has_released, newer_bases
@@ -244,7 +244,7 @@ def secret_set(env: Env = "local", unchecked: Unchecked = False, sets: Sets = No
         from orchestrator.tools import model
         from orchestrator.tools import secret as store
 
-        name = runner.need("ecs", "secret set")["secret_name"]
+        name = runner.secret_name()
         prompt = "Hugging Face token: "
         token = store.check(getpass.getpass(prompt) if sys.stdin.isatty() else sys.stdin.read())
         asks = model.asks_with_token(runner.config) and not unchecked
@@ -258,7 +258,10 @@ def secret_set(env: Env = "local", unchecked: Unchecked = False, sets: Sets = No
         if reply:
             told = f" → {reply.remedy}" if reply.remedy else ""
             terminal.say(f"the model, asked with it: {reply.text}{told}")
-        terminal.say("running ones get it with the next release: " + runner.config.command("release"))
+        if phases.find("ecs").work.answer(runner.site):
+            terminal.say(f"running ones get it with the next release: {runner.config.command('release')}")
+        else:
+            terminal.say(f"go on with: {runner.config.command('deploy')}")
 
     run(env, sets, root, False, job)
 
@@ -270,7 +273,7 @@ def secret_status(env: Env = "local", as_json: Json = False, sets: Sets = None, 
     def job(runner: Runner, terminal: Terminal) -> None:
         from orchestrator.tools import secret as store
 
-        name = runner.need("ecs", "secret status")["secret_name"]
+        name = runner.need("secret", "secret status")["name"]
         found = store.status(runner.site.aws, name)
         terminal.say(f"{name}: {'set since ' + found.since if found.is_set else 'not set'}")
         terminal.result({"secret": name, "set": found.is_set, "since": found.since})

@@ -213,6 +213,13 @@ def _check_together(config: Config, where: Mapping[tuple[str, str], str]) -> Non
             place = where[rule.table, rule.key].replace("default", config.source)
             raise BadSetting(place, f"{rule.table}.{rule.key}", rule.problem, rule.remedy)
 
+    # <name>-<environment>-state-<account>-<region>, of at most 63 characters (tools/bucket.py).
+    length = len(f"{config.prefix}-{config.name}-state--{config.region}") + 12
+    if length > 63 and not config.get("environment", "state_bucket"):
+        place = where["environment", "name"].replace("default", config.source)
+        problem = f"is too long with the environment's and the region's: the state bucket's would have {length} of 63"
+        raise BadSetting(place, "environment.name", problem, "shorten it, or set environment.state_bucket")
+
 
 def _nearest(word: str, known: Iterable[str]) -> str:
     close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)

@@ -143,7 +143,7 @@ def _model(site: Site) -> Finding:
     """What tasks will ask is asked for one token."""
     config = site.config
     if site.bucket.exists():
-        site.survey([], ["ecs"])
+        site.survey([], ["secret"])
     token = phases.token(site)
     if lack := model.lacks(config, token):
         return Finding("model", "warning", lack, model.remedy(config))

@@ -3,6 +3,7 @@
 ::
 
     network ─────────────────┐
+    secret ──────────────────┤
     ecr ──► image ───────────┴─► ecs ──┐
     artifacts ─────────────────────────┴─► pipeline
 """
@@ -61,10 +62,11 @@ PHASES: tuple[Phase, ...] = (
         "ecr", (), "repository of the images, and a build for machines without Docker", StackWork("ecr", bucket=True)
     ),
     Phase("image", ("ecr",), "build the chatbot's image, push it, answer its digest", ImageWork("image")),
+    Phase("secret", (), "the Hugging Face token's secret, which may be set before anything else", StackWork("secret")),
     Phase(
         "ecs",
-        ("network", "ecr", "image"),
-        "cluster, roles, secret, task definition, service, CodeDeploy, alarms",
+        ("network", "ecr", "image", "secret"),
+        "cluster, roles, task definition, service, CodeDeploy, alarms",
         StackWork(
             "ecs", reads=("taskdef.json", "appspec.yaml"), hook="terraform/modules/deployment/hook", service=True
         ),
@@ -122,8 +124,14 @@ def dependants(name: str, chosen: Iterable[str]) -> set[str]:
 
 def token(site: Site) -> str:
     """The environment's Hugging Face token, for the model alone; empty where none is set or its secret is not there."""
-    answer = find("ecs").work.answer(site)
-    return secret.read(site.aws, answer["secret_name"]) if answer else ""
+    name = secret_name(site)
+    return secret.read(site.aws, name) if name else ""
+
+
+def secret_name(site: Site) -> str:
+    """The token's secret; empty where it was not made yet."""
+    answer = find("secret").work.answer(site)
+    return str(answer["name"]) if answer else ""
 
 
 def answers(site: Site, phase: Phase) -> tuple[Answers, list[str]]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from orchestrator import documents
+from orchestrator import documents, phases
 from orchestrator.errors import BadDocument, NotNow, ReleaseFailed
 from orchestrator.history import Release, deployments, digest_of, recent
 from orchestrator.site import Site
@@ -107,7 +107,7 @@ def begin(site: Site, target: Target) -> str:
         site.say(f"{commit[:8]} is on its way already: follows it")
         return str(found["pipelineExecutionId"])
     if found and found["status"] == "Succeeded":
-        if not _has_newer_token(site, target, found["startTime"]):
+        if not _has_newer_token(site, found["startTime"]):
             raise NotNow(
                 f"{commit[:8]} is released already",
                 f"commit something first, or start it anew: {site.config.command('release --again')}",
@@ -123,8 +123,9 @@ def _is_of(execution: Mapping[str, Any], commit: str) -> bool:
     return any(source.get("revisionId") == commit for source in execution.get("sourceRevisions", []))
 
 
-def _has_newer_token(site: Site, target: Target, began: datetime) -> bool:
-    since = secret.status(site.aws, target.ecs["secret_name"]).since
+def _has_newer_token(site: Site, began: datetime) -> bool:
+    name = phases.secret_name(site)
+    since = secret.status(site.aws, name).since if name else ""
     return bool(since) and datetime.fromisoformat(since) > began
 
 

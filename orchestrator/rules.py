@@ -125,4 +125,10 @@ RULES = (
         "needs the repository on the other side",
         "set pipeline.github_repository = \"OWNER/REPOSITORY\"",
     ),
+    Rule(
+        "network", "allow_http",
+        lambda v: not v["network"]["certificate_arn"] and not v["network"]["allow_http"],
+        "is false and there is no certificate: conversations and cookies over plain HTTP can be read on their way",
+        "set network.certificate_arn and network.domain_name, or choose plain HTTP: network.allow_http = true",
+    ),
 )  # fmt: skip

@@ -15,7 +15,7 @@ from orchestrator.config import Config
 from orchestrator.errors import DeployError, Interrupted, NotApplied, PhasesFailed, Refused
 from orchestrator.phases import Phase
 from orchestrator.site import Outcome, Site, check_ports
-from orchestrator.tools import image, leaks, model
+from orchestrator.tools import image, leaks, model, service
 from orchestrator.tools.aws import explained
 from orchestrator.tools.terraform_events import Listener, Progress
 from orchestrator.turns import Turns
@@ -97,6 +97,7 @@ class Runner:
             self.survey()
             self._refuse_unwilling()
             outcomes = self._run(phases.names(), self._destroy, "destroy", reverse=True)
+            service.forget_insights(self.site.aws, self.config.prefix)
             if self.site.bucket.is_ours:
                 self.site.bucket.delete()
             return outcomes
@@ -136,6 +137,13 @@ class Runner:
         if answer is None:
             raise NotApplied(self._first_missing(name), needed_by, self.config.name)
         return answer
+
+    def secret_name(self) -> str:
+        """The token's secret, made now where it is not there yet: a token may come before everything else."""
+        self.survey(create=False)
+        if not phases.secret_name(self.site):
+            self.phase("secret")
+        return phases.secret_name(self.site)
 
     def build_projects(self) -> list[str]:
         """The CodeBuild projects that are there: of first images, and of the pipeline."""

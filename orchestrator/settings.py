@@ -1,7 +1,7 @@
 # ruff: noqa: E501 (a row of the table is a line)
 """The one table of settings: table, key, type, default, help, and what a value must satisfy.
 
-A key of ``[network]``, ``[ecr]``, ``[ecs]``, ``[artifacts]`` or ``[pipeline]`` is a variable of the stack of that name with the same
+A key of ``[network]``, ``[ecr]``, ``[secret]``, ``[ecs]``, ``[artifacts]`` or ``[pipeline]`` is a variable of the stack of that name with the same
 default; a test compares the two. The checks repeat the variables' validations where a mistake would otherwise be seen
 only after Terraform has started.
 """
@@ -86,7 +86,11 @@ def _build_args(value: dict[str, Any]) -> str:
 
 
 PORT = between(1, 65535)
-NAME = like(r"[a-z][a-z0-9-]{0,18}[a-z0-9]", "'chatbot' (2 to 20 lower-case letters, digits, hyphens)")
+# ECR takes no two hyphens in a row, a load balancer's name does not begin with "internal-", a security group's not with "sg-".
+NAME = like(
+    r"(?!internal-|sg-)(?=.{2,20}$)[a-z][a-z0-9]*(-[a-z0-9]+)*",
+    "'chatbot' (2 to 20 lower-case letters, digits and single hyphens; not internal-… or sg-…)",
+)
 REGION = like(r"[a-z]{2}(-[a-z]+)+-\d", "'us-east-1'")
 URL = like(r"(https?://[^\s/@]+(:\d+)?/?)?", "'http://localhost:4566'")
 LOG_DAYS = one_of(
@@ -108,6 +112,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("environment", "state_bucket", str, "", "Bucket of the Terraform state; empty means one of our own, made on first use.", like(r"([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])?", "the name of a bucket")),
     Setting("environment", "tags", dict, {}, "More tags of everything.", _own_tags),
 
+    Setting("network", "allow_http", bool, False, "Speak plain HTTP where there is no certificate_arn; conversations can then be read on their way."),
     Setting("network", "certificate_arn", str, None, "ACM certificate of domain_name: HTTPS, and port 80 redirects.", like(r"arn:[a-z-]+:acm:[a-z0-9-]+:\d{12}:certificate/.+", "arn:aws:acm:REGION:ACCOUNT:certificate/ID")),
     Setting("network", "deregistration_delay", int, 120, "Seconds to finish open requests; no shorter than the longest answer.", between(0, 3600)),
     Setting("network", "domain_name", str, None, "Name that people open, pointed at the load balancer by you.", like(r"([a-z0-9]([a-z0-9-]*[a-z0-9])?\.)+[a-z]{2,}", "chat.example.com")),
@@ -137,6 +142,8 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("image", "target", str, "", "Stage of the Dockerfile that is built; empty: the last.", like(r"([A-Za-z0-9][A-Za-z0-9_.-]*)?", "the name after AS")),
     Setting("image", "build_args", dict, {}, "Build arguments (ARG) of the Dockerfile.", _build_args),
 
+    Setting("secret", "recovery_days", int, 0, "Days in which a deleted token can be restored; 0 deletes at once.", one_of(0, *range(7, 31))),
+
     Setting("ecs", "alarm_5xx_threshold", int, 5, "Answers of 5xx from one colour in a minute that raise its alarm.", between(1, 1000000)),
     Setting("ecs", "alarm_evaluation_periods", int, 1, "Minutes in a row that an alarm's condition must hold.", between(1, 60)),
     Setting("ecs", "chatbot_backend", str, "auto", "Who answers: auto, embedded, huggingface or openai.", one_of("auto", "embedded", "huggingface", "openai")),
@@ -161,7 +168,6 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("ecs", "max_capacity", int, 6, "Most tasks that autoscaling starts.", between(1, 1000)),
     Setting("ecs", "memory", int, 1024, "Memory of a task in MiB, a size that Fargate pairs with cpu.", between(512, 122880)),
     Setting("ecs", "min_capacity", int, 2, "Fewest tasks that autoscaling leaves.", between(1, 1000)),
-    Setting("ecs", "secret_recovery_days", int, 0, "Days in which a deleted token can be restored; 0 deletes at once.", one_of(0, *range(7, 31))),
     Setting("ecs", "stop_timeout", int, 60, "Seconds between SIGTERM and SIGKILL of a container.", between(2, 120)),
     Setting("ecs", "termination_wait_minutes", int, 5, "Minutes that blue stays after all traffic moved.", between(0, 2880)),
 
@@ -171,7 +177,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("pipeline", "approval", bool, False, "Ask a person between Build and Deploy."),
     Setting("pipeline", "branch", str, "main", "Branch whose pushes are released.", like(r"[A-Za-z0-9][A-Za-z0-9._/-]*", "the name of a git branch")),
     Setting("pipeline", "build_compute_type", str, SIZES[0], "Size of the machine that builds.", one_of(*SIZES)),
-    Setting("pipeline", "build_image", str, "aws/codebuild/amazonlinux-x86_64-standard:5.0", "Image that the build runs in."),
+    Setting("pipeline", "build_image", str, None, "Image that the build runs in; unset: Amazon Linux 2023 of image.platform."),
     Setting("pipeline", "build_timeout_minutes", int, 20, "Minutes after which a build is stopped.", between(5, 2160)),
     Setting("pipeline", "connection_arn", str, None, "Connection to GitHub, already accepted.", like(r"arn:[a-z-]+:(codestar-connections|codeconnections):[a-z0-9-]+:\d{12}:connection/.+", "arn:aws:codeconnections:REGION:ACCOUNT:connection/ID")),
     Setting("pipeline", "github_repository", str, None, "OWNER/REPOSITORY on GitHub; unset: a CodeCommit repository.", like(r"[A-Za-z0-9-]+/[A-Za-z0-9._-]+", "OWNER/REPOSITORY")),

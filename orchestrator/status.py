@@ -25,12 +25,13 @@ def read(site: Site) -> dict[str, Any]:
         if network:
             found["url"], found["test_url"] = network["url"], network["test_url"]
             jobs["colours"] = pool.submit(colours, site.aws, network)
+        if name := phases.secret_name(site):
+            jobs["token"] = pool.submit(_token, site.aws, name)
         if ecs:
             described = pool.submit(_described, site.aws, ecs)
             jobs["service"] = pool.submit(lambda: _service(site.aws, ecs, described.result()))
             jobs["image"] = pool.submit(lambda: _image(site.aws, described.result()))
             jobs["alarms"] = pool.submit(_alarms, site.aws, site.config.prefix)
-            jobs["token"] = pool.submit(_token, site.aws, ecs)
         found |= {name: job.result() for name, job in jobs.items()}
     return found
 
@@ -137,6 +138,6 @@ def _alarms(aws: Aws, prefix: str) -> dict[str, str]:
     return {alarm["AlarmName"]: alarm["StateValue"] for page in pages for alarm in page["MetricAlarms"]}
 
 
-def _token(aws: Aws, ecs: Answer) -> str:
-    found = secret.status(aws, ecs["secret_name"])
+def _token(aws: Aws, name: str) -> str:
+    found = secret.status(aws, name)
     return f"set since {found.since}" if found.is_set else "not set"

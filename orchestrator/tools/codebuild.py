@@ -18,6 +18,11 @@ from orchestrator.tools.cancel import Cancel
 from orchestrator.tools.engine import Say
 from orchestrator.tools.image_source import Source
 
+# CodeBuild refuses a curated image of another architecture than the machine's: aws/aws-cdk#35368.
+CURATED_IMAGES = {
+    "linux/amd64": "aws/codebuild/amazonlinux-x86_64-standard:5.0",
+    "linux/arm64": "aws/codebuild/amazonlinux-aarch64-standard:3.0",
+}
 FOLDER = "sources"  # in the state bucket; the build's role may read nothing else of it
 
 
@@ -118,7 +123,7 @@ def _request(
         "sourceTypeOverride": "S3",
         "sourceLocationOverride": location,
         "environmentTypeOverride": "ARM_CONTAINER" if source.platform == "linux/arm64" else "LINUX_CONTAINER",
-        "imageOverride": place.build_image,
+        "imageOverride": place.build_image or CURATED_IMAGES[source.platform],
         "computeTypeOverride": place.compute_type,
         "environmentVariablesOverride": [{"name": name, "value": value} for name, value in variables.items()],
     }

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from orchestrator.errors import ServiceUnsteady
-from orchestrator.tools.aws import Aws, explained
+from orchestrator.tools.aws import Aws, code, explained
 from orchestrator.tools.cancel import Cancel
 from orchestrator.tools.terraform_events import Listener, Progress
 
@@ -27,12 +27,14 @@ def wait(
     """Ends when the primary task set is steady, all its tasks run and production has as many healthy targets."""
     deadline = time.monotonic() + patience
     with explained("waiting for the service"):
+        # ECS goes on listing a stopped task for an hour: those of earlier runs say nothing of this one.
+        earlier = set(_stopped(aws, ecs))
         while True:
             running, healthy, desired, steady = _look(aws, ecs, network)
             listener(Progress(min(running, healthy), desired, f"waits: {running} of {desired} run, {healthy} healthy"))
             if steady and desired and running >= desired and healthy >= desired:
                 return
-            stopped = _stopped(aws, ecs)
+            stopped = [why for arn, why in _stopped(aws, ecs).items() if arn not in earlier]
             if time.monotonic() > deadline or len(stopped) >= HOPELESS:
                 raise ServiceUnsteady(
                     f"the service does not become steady: {running} of {desired} tasks run, {healthy} healthy"
@@ -71,13 +73,15 @@ def _look(aws: Aws, ecs: Answer, network: Answer) -> tuple[int, int, int, bool]:
     return int(primary.get("runningCount", 0)), healthy, int(primary.get("computedDesiredCount", 0)), steady
 
 
-def _stopped(aws: Aws, ecs: Answer) -> list[str]:
+def _stopped(aws: Aws, ecs: Answer) -> dict[str, str]:
+    """Why the family's tasks stopped, by their ARNs: those that failed."""
     client, cluster = aws.client("ecs"), ecs["cluster_name"]
     arns = client.list_tasks(cluster=cluster, family=ecs["task_family"], desiredStatus="STOPPED")["taskArns"]
     if not arns:
-        return []
+        return {}
     tasks = client.describe_tasks(cluster=cluster, tasks=arns[:100])["tasks"]
-    return [_why(task) for task in tasks if task.get("stopCode") in ("EssentialContainerExited", "TaskFailedToStart")]
+    failed = ("EssentialContainerExited", "TaskFailedToStart")
+    return {task["taskArn"]: _why(task) for task in tasks if task.get("stopCode") in failed}
 
 
 def _why(task: Mapping[str, Any]) -> str:
@@ -93,6 +97,21 @@ def deregister(aws: Aws, family: str) -> int:
         for revision in revisions:
             client.deregister_task_definition(taskDefinition=revision)
     return len(revisions)
+
+
+def forget_insights(aws: Aws, cluster: str) -> None:
+    """Deletes the log that Container Insights keeps of a cluster: AWS makes it by itself, and it outlives the cluster.
+
+    https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/Container-Insights-reference-performance-logs-ECS.html
+    """
+    from botocore.exceptions import ClientError
+
+    with explained("logs:DeleteLogGroup"):
+        try:
+            aws.client("logs").delete_log_group(logGroupName=f"/aws/ecs/containerinsights/{cluster}/performance")
+        except ClientError as error:
+            if code(error) != "ResourceNotFoundException":
+                raise
 
 
 def _revisions(client: Any, family: str) -> Iterator[str]:

@@ -10,7 +10,7 @@ from orchestrator.tools import adoption
 from tests.e2e.machine import Machine
 
 pytestmark = pytest.mark.e2e
-STACKS = ["network", "ecr", "ecs", "artifacts", "pipeline"]
+STACKS = ["network", "ecr", "secret", "ecs", "artifacts", "pipeline"]
 
 
 def _names(values: dict[str, object]) -> set[str]:

@@ -26,6 +26,7 @@ LOCAL = """
 endpoint_url = "{endpoint}"
 
 [network]
+allow_http = true
 production_port = {production}
 test_port = {test}
 

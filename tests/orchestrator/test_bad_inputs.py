@@ -76,6 +76,11 @@ TABLE = [
     Bad("a password in the endpoint", ("environment.endpoint_url",), toml='[environment]\nendpoint_url = "http://a:b@c"\n'),
     Bad("a CIDR that is none", ("network.test_cidrs", "10.0.0.0/40"), toml=LOCAL + '[network]\ntest_cidrs = ["10.0.0.0/40"]\n'),
     Bad("a test listener that the hook cannot reach", ("network.test_cidrs", "ecs.hook = false"), toml=LOCAL + '[network]\ntest_cidrs = ["203.0.113.0/24"]\n'),
+    Bad("two hyphens in a name", ("environment.name", "single hyphens"), toml=LOCAL + 'name = "my--bot"\n'),
+    Bad("a name that load balancers refuse", ("environment.name", "internal-"), toml=LOCAL + 'name = "internal-bot"\n'),
+    Bad("a name that security groups refuse", ("environment.name", "sg-"), toml=LOCAL + 'name = "sg-bot"\n'),
+    Bad("names too long together", ("environment.name", "65 of 63", "state_bucket"), arguments=("deploy", "--env", "production", "--set", "environment.name=conversational-agent", "--set", "environment.region=ap-southeast-1")),
+    Bad("plain HTTP that nobody chose", ("network.allow_http", "certificate_arn"), env={"CHATBOT_DEPLOY_NETWORK_ALLOW_HTTP": "false"}),
     Bad("one port twice", ("network.test_port", "production port too"), toml=LOCAL + "[network]\nproduction_port = 8080\n"),
     Bad("a port that is none", ("network.production_port", "70000"), toml=LOCAL + "[network]\nproduction_port = 70000\n"),
     Bad("a tag of ours", ("environment.tags", "the deployment's own"), toml=LOCAL + '[environment.tags]\nENVIRONMENT = "x"\n'),
@@ -105,7 +110,8 @@ TABLE = [
 @pytest.fixture
 def bad_root(tmp_path: Path) -> Path:
     (tmp_path / "environments").mkdir()
-    (tmp_path / "environments/prod.toml").write_text("")
+    for name in ("prod", "production"):
+        (tmp_path / f"environments/{name}.toml").write_text("")
     return tmp_path
 
 
@@ -115,6 +121,7 @@ def orchestrate(root: Path, *arguments: str, env: dict[str, str] | None = None) 
         "PATH": f"{root / 'bin'}:{os.environ['PATH']}",
         "HOME": str(root),
         "PYTHONPATH": f"{root / 'hidden'}:{CHECKOUT}",
+        "CHATBOT_DEPLOY_NETWORK_ALLOW_HTTP": "true",
         **(env or {}),
     }
     more = () if "--root" in arguments else ("--root", str(root))

@@ -6,6 +6,7 @@ import io
 import subprocess
 import tarfile
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+from orchestrator.config import CHECKOUT
 from orchestrator.errors import BadDocument, ImageFailed, Interrupted, Refused
 from orchestrator.tools import archive, codebuild
 from orchestrator.tools.cancel import Cancel
@@ -136,6 +138,21 @@ def test_the_request_carries_the_settings_and_the_platforms_machine(root: Path) 
     assert (variables["IMAGE_REVISION"], variables["IMAGE_CREATED"]) == ("abc", "2026-01-02T03:04:05Z")
     with pytest.raises(BadDocument, match="lies outside"):
         codebuild._request(PLACE, root / "app", source, "bucket/sources/1.zip", "host/chatbot")
+
+
+def test_the_machines_image_is_of_its_architecture(root: Path) -> None:
+    def image_of(place: codebuild.Place, platform: str) -> str:
+        request = codebuild._request(
+            place, root, Source(root, platform=platform, commit="a"), "b/1.zip", "host/chatbot"
+        )
+        return str(request["imageOverride"])
+
+    unset = replace(PLACE, build_image="")
+    assert image_of(unset, "linux/amd64") == "aws/codebuild/amazonlinux-x86_64-standard:5.0"
+    assert image_of(unset, "linux/arm64") == "aws/codebuild/amazonlinux-aarch64-standard:3.0"
+    assert image_of(PLACE, "linux/arm64") == PLACE.build_image
+    hcl = (CHECKOUT / "terraform/modules/pipeline/build.tf").read_text()
+    assert all(f'"{platform}" = "{name}"' in hcl for platform, name in codebuild.CURATED_IMAGES.items())
 
 
 def test_ctrl_c_leaves_the_build_to_itself_and_says_so() -> None:

@@ -14,7 +14,7 @@ from orchestrator.errors import BadSetting, Refused
 from orchestrator.settings import SETTINGS, find
 from tests.e2e.machine import as_shipped
 
-STACKS = ("network", "ecr", "ecs", "artifacts", "pipeline")
+STACKS = ("network", "ecr", "secret", "ecs", "artifacts", "pipeline")
 # What every stack gets beside its own table: names, the answers of its needs, and what the orchestrator makes.
 GIVEN = {
     "account",
@@ -24,6 +24,7 @@ GIVEN = {
     "network",
     "ecr",
     "image",
+    "secret",
     "ecs",
     "artifacts",
     "hook_package",
@@ -86,8 +87,13 @@ def test_text_from_a_variable_becomes_the_type_of_its_setting(checkout: Path) ->
 
 @pytest.mark.parametrize("name", ["local", "example"])
 def test_the_environments_of_the_project_are_valid(name: str, checkout: Path) -> None:
+    """Of the example's one choice each answer is."""
     (checkout / f"environments/{name}.toml").write_text(as_shipped(f"environments/{name}.toml"))
-    assert configuration.load(name, checkout, (), {}).name == name
+    chosen = ["network.allow_http=true"] if name == "example" else []
+    assert configuration.load(name, checkout, chosen, {}).name == name
+    if name == "example":
+        with pytest.raises(BadSetting, match=r"network\.allow_http"):
+            configuration.load(name, checkout, (), {})
 
 
 def test_the_example_shows_every_setting() -> None:

@@ -43,8 +43,8 @@ def applied(site: Site, token: str = "") -> str:
     name = f"{site.config.prefix}/hf-token"
     site.aws.client("secretsmanager").create_secret(Name=name, SecretString=token or secret.PLACEHOLDER)
     site.bucket.ensure()
-    outputs = {"ecs": {"value": {"secret_name": name}}}
-    site.bucket.write("ecs.tfstate", {"serial": 1, "lineage": "l", "outputs": outputs})
+    outputs = {"secret": {"value": {"name": name}}}
+    site.bucket.write("secret.tfstate", {"serial": 1, "lineage": "l", "outputs": outputs})
     return name
 
 

@@ -142,6 +142,15 @@ def test_an_image_is_built_anew_by_a_deploy_only_before_the_first_release(runner
             verb(rebuild="20260102T030406Z")
 
 
+def test_a_destroy_takes_the_log_that_container_insights_has_made(runner: Runner, works: Works) -> None:
+    """Nobody's state has it, and what looks for leftovers would find it for ever: aws/containers-roadmap#2315."""
+    runner.deploy()
+    logs, name = runner.site.aws.client("logs"), f"/aws/ecs/containerinsights/{runner.config.prefix}/performance"
+    logs.create_log_group(logGroupName=name)
+    runner.destroy()
+    assert logs.describe_log_groups(logGroupNamePrefix=name)["logGroups"] == []
+
+
 def test_destroy_goes_the_other_way(config: Config, runner: Runner, works: Works) -> None:
     runner.deploy()
     works["ecs"].done.clear()

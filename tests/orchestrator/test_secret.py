@@ -53,8 +53,8 @@ def test_the_newline_of_echo_is_not_part_of_the_token() -> None:
 
 def test_the_command_reads_standard_input_and_repeats_nothing_of_it(site: Site, name: str) -> None:
     site.bucket.ensure()
-    output = {"secret_name": name}
-    site.bucket.write("ecs.tfstate", {"serial": 1, "lineage": "l", "outputs": {"ecs": {"value": output}}})
+    output = {"name": name}
+    site.bucket.write("secret.tfstate", {"serial": 1, "lineage": "l", "outputs": {"secret": {"value": output}}})
     more = ["--root", str(site.config.root), "--set", f"environment.name={site.config.prefix}"]
     done = subprocess.run(
         [sys.executable, "-m", "orchestrator", "secret", "set", "--unchecked", *more],

@@ -20,10 +20,11 @@ NETWORK = {"target_groups": {"blue": {"arn": "blue"}, "green": {"arn": "green"}}
 class FakeService:
     """An ECS service that comes up one step at a time: (running, healthy, steady) per look."""
 
-    def __init__(self, *steps: tuple[int, int, bool], group: str = "green", stopped: int = 0) -> None:
+    def __init__(self, *steps: tuple[int, int, bool], group: str = "green", stopped: int = 0, earlier: int = 0) -> None:
         self._steps = list(steps)
         self._group = group
-        self._stopped = stopped
+        self._stopped = [f"earlier{number}" for number in range(earlier)]
+        self._stops = [f"task{number}" for number in range(stopped)]
         self.deregistered: list[str] = []
         self.revisions: list[str] = []
 
@@ -48,12 +49,13 @@ class FakeService:
         return {"TargetHealthDescriptions": [{"TargetHealth": {"State": state}} for state in states]}
 
     def list_tasks(self, **_: Any) -> dict[str, Any]:
-        return {"taskArns": ["a"] * self._stopped}
+        listed, self._stopped, self._stops = list(self._stopped), self._stopped + self._stops, []
+        return {"taskArns": listed}
 
-    def describe_tasks(self, **_: Any) -> dict[str, Any]:
+    def describe_tasks(self, tasks: list[str], **_: Any) -> dict[str, Any]:
         task = {"stopCode": "EssentialContainerExited", "stoppedReason": "Essential container exited",
                 "containers": [{"exitCode": 3}]}  # fmt: skip
-        return {"tasks": [task] * self._stopped}
+        return {"tasks": [{**task, "taskArn": arn} for arn in tasks]}
 
     def get_paginator(self, _: str) -> FakeService:
         return self
@@ -82,6 +84,11 @@ def test_tasks_that_keep_stopping_end_the_wait_with_their_reason() -> None:
     with pytest.raises(ServiceUnsteady, match=r"Essential container exited \(exit code 3\)") as failed:
         service.wait(fake, ECS, NETWORK, lambda _: None, Cancel())  # type: ignore[arg-type]
     assert "logs" in failed.value.remedy
+
+
+def test_what_stopped_in_an_earlier_run_does_not_end_this_one() -> None:
+    fake = FakeService((0, 0, False), (2, 2, True), stopped=service.HOPELESS - 1, earlier=service.HOPELESS)
+    service.wait(fake, ECS, NETWORK, lambda _: None, Cancel())  # type: ignore[arg-type]
 
 
 def test_patience_ends() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from orchestrator import cli_releases, doctor, history, releases
+from orchestrator import cli_releases, doctor, history, phases, releases
 from orchestrator.config import Config
 from orchestrator.errors import NotNow
 from orchestrator.releases import Target
@@ -79,7 +79,7 @@ def there(config: Config, said: Said, tmp_path: Path) -> tuple[Site, Target, Fak
         "pipeline_name": "chat", "repository_name": "ada/chat", "branch": "main", "connection_arn": ARN,
         "clone_url_http": str(bare),
     }  # fmt: skip
-    return site, Target({}, {"secret_name": "chat/hf-token"}, pipeline), apis
+    return site, Target({}, {}, pipeline), apis
 
 
 There = tuple[Site, Target, FakeConnections]
@@ -124,6 +124,7 @@ def test_a_commit_that_was_pushed_before_is_followed_begun_again_or_refused(
     if status:
         apis.ran("e-before", status, commit)
     apis.ran("e-other", "Succeeded", "0" * 40)
+    monkeypatch.setattr(phases, "secret_name", lambda _site: "chat/hf-token")
     monkeypatch.setattr(secret, "status", lambda _aws, _name: secret.Status(bool(since), since))
     if says == "is released already":
         with pytest.raises(NotNow, match=says):

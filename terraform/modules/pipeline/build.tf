@@ -1,4 +1,11 @@
 locals {
+  # CodeBuild refuses a curated image of another architecture than the machine's (orchestrator/tools/codebuild.py has them too).
+  # https://docs.aws.amazon.com/codebuild/latest/userguide/ec2-compute-images.html
+  curated_images = {
+    "linux/amd64" = "aws/codebuild/amazonlinux-x86_64-standard:5.0"
+    "linux/arm64" = "aws/codebuild/amazonlinux-aarch64-standard:3.0"
+  }
+
   build_environment = {
     ACCOUNT_ID       = data.aws_caller_identity.this.account_id
     REGION           = data.aws_region.this.name
@@ -40,7 +47,7 @@ resource "aws_codebuild_project" "this" {
   environment {
     type         = var.image.platform == "linux/arm64" ? "ARM_CONTAINER" : "LINUX_CONTAINER"
     compute_type = var.build_compute_type
-    image        = var.build_image
+    image        = coalesce(var.build_image, local.curated_images[var.image.platform])
 
     # docker build needs an engine of its own.
     privileged_mode = true

@@ -29,8 +29,9 @@ variable "build_compute_type" {
 }
 
 variable "build_image" {
-  description = "Image that the build runs in."
+  description = "Image that the build runs in; null: Amazon Linux 2023 of image.platform."
   type        = string
+  default     = null
 }
 
 variable "build_timeout_minutes" {

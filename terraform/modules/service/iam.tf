@@ -39,7 +39,7 @@ data "aws_iam_policy_document" "execution" {
 
   statement {
     actions   = ["secretsmanager:GetSecretValue"]
-    resources = [aws_secretsmanager_secret.token.arn]
+    resources = [var.secret_arn]
   }
 }
 

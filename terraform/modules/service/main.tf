@@ -92,7 +92,6 @@ resource "aws_ecs_service" "this" {
   depends_on = [
     aws_ecs_cluster_capacity_providers.this,
     aws_iam_role_policy.execution,
-    aws_secretsmanager_secret_version.token,
     aws_vpc_security_group_egress_rule.anywhere,
     aws_vpc_security_group_ingress_rule.load_balancer,
   ]

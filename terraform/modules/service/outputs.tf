@@ -28,16 +28,6 @@ output "rendered_task_definition" {
   value       = local.rendered
 }
 
-output "secret_arn" {
-  description = "ARN of the Hugging Face token's secret."
-  value       = aws_secretsmanager_secret.token.arn
-}
-
-output "secret_name" {
-  description = "Name of the Hugging Face token's secret."
-  value       = aws_secretsmanager_secret.token.name
-}
-
 output "service_arn" {
   description = "ARN of the service."
   value       = aws_ecs_service.this.id

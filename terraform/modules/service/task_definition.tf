@@ -11,7 +11,7 @@ locals {
     LOG_GROUP           = aws_cloudwatch_log_group.this.name
     MEMORY              = tostring(var.memory)
     REGION              = data.aws_region.this.name
-    SECRET_ARN          = aws_secretsmanager_secret.token.arn
+    SECRET_ARN          = var.secret_arn
     STOP_TIMEOUT        = tostring(var.stop_timeout)
     TASK_ROLE_ARN       = aws_iam_role.task.arn
   })

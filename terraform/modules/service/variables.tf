@@ -124,14 +124,9 @@ variable "repository_arn" {
   type        = string
 }
 
-variable "secret_recovery_days" {
-  description = "Days in which the deleted token can be restored; 0 deletes at once."
-  type        = number
-
-  validation {
-    condition     = var.secret_recovery_days == 0 || (var.secret_recovery_days >= 7 && var.secret_recovery_days <= 30)
-    error_message = "secret_recovery_days must be 0, or 7 to 30."
-  }
+variable "secret_arn" {
+  description = "ARN of the Hugging Face token's secret, which has a value."
+  type        = string
 }
 
 variable "stop_timeout" {

@@ -17,7 +17,7 @@ module "service" {
   min_capacity                    = var.min_capacity
   name                            = var.name
   repository_arn                  = var.ecr.repository_arn
-  secret_recovery_days            = var.secret_recovery_days
+  secret_arn                      = var.secret.arn
   stop_timeout                    = var.stop_timeout
   subnet_ids                      = var.network.subnet_ids
   target_group_arn                = var.network.target_groups["blue"].arn

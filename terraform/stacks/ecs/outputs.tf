@@ -11,8 +11,6 @@ output "ecs" {
     execution_role_arn     = module.service.execution_role_arn
     log_group_name         = module.service.log_group_name
     placeholders           = merge(module.service.placeholders, module.deployment.placeholders)
-    secret_arn             = module.service.secret_arn
-    secret_name            = module.service.secret_name
     service_arn            = module.service.service_arn
     service_name           = module.service.service_name
     task_family            = module.service.task_family

@@ -362,15 +362,9 @@ variable "region" {
   type        = string
 }
 
-variable "secret_recovery_days" {
-  description = "Days in which the deleted Hugging Face token can be restored; 0 deletes at once, so that destroy and deploy again works at once."
-  type        = number
-  default     = 0
-
-  validation {
-    condition     = var.secret_recovery_days == 0 || (var.secret_recovery_days >= 7 && var.secret_recovery_days <= 30)
-    error_message = "secret_recovery_days must be 0, or 7 to 30."
-  }
+variable "secret" {
+  description = "The Hugging Face token's secret."
+  type        = object({ arn = string })
 }
 
 variable "stop_timeout" {

@@ -4,6 +4,17 @@ variable "account" {
   default     = null
 }
 
+variable "allow_http" {
+  description = "Speak plain HTTP where there is no certificate_arn; conversations can then be read on their way."
+  type        = bool
+  default     = false
+
+  validation {
+    condition     = var.allow_http || var.certificate_arn != null
+    error_message = "Without certificate_arn the page speaks plain HTTP: choose it by allow_http = true."
+  }
+}
+
 variable "certificate_arn" {
   description = "ACM certificate of domain_name. Production and test listeners then speak HTTPS, and port 80 redirects; null means HTTP."
   type        = string

@@ -42,9 +42,9 @@ variable "build_compute_type" {
 }
 
 variable "build_image" {
-  description = "Image that the build runs in: needs Docker and Python 3.11."
+  description = "Image that the build runs in: needs Docker and Python 3.11. Null: Amazon Linux 2023 of image.platform."
   type        = string
-  default     = "aws/codebuild/amazonlinux-x86_64-standard:5.0"
+  default     = null
 }
 
 variable "build_timeout_minutes" {

@@ -54,7 +54,6 @@ variables {
   artifacts              = { bucket = "chatbot-artifacts", bucket_arn = "arn:aws:s3:::chatbot-artifacts", key_arn = "arn:aws:kms:eu-west-1:123456789012:key/1" }
   branch                 = "main"
   build_compute_type     = "BUILD_GENERAL1_SMALL"
-  build_image            = "aws/codebuild/amazonlinux-x86_64-standard:5.0"
   build_timeout_minutes  = 20
   deployment_config_name = "CodeDeployDefault.ECSAllAtOnce"
   deployment_group_name  = "chatbot"
@@ -214,8 +213,8 @@ run "an_arm_image_is_built_on_arm" {
   }
 
   assert {
-    condition     = aws_codebuild_project.this.environment[0].type == "ARM_CONTAINER"
-    error_message = "The build would emulate ARM."
+    condition     = aws_codebuild_project.this.environment[0].type == "ARM_CONTAINER" && aws_codebuild_project.this.environment[0].image == "aws/codebuild/amazonlinux-aarch64-standard:3.0"
+    error_message = "The build would emulate ARM, or CodeBuild would refuse its image."
   }
 }
 

@@ -23,11 +23,6 @@ override_resource {
 }
 
 override_resource {
-  target = aws_secretsmanager_secret.token
-  values = { arn = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:chatbot/hf-token-a" }
-}
-
-override_resource {
   target = aws_cloudwatch_log_group.this
   values = { arn = "arn:aws:logs:eu-west-1:123456789012:log-group:/ecs/chatbot" }
 }
@@ -50,7 +45,7 @@ variables {
   memory                          = 1024
   min_capacity                    = 2
   repository_arn                  = "arn:aws:ecr:eu-west-1:123456789012:repository/chatbot"
-  secret_recovery_days            = 0
+  secret_arn                      = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:chatbot/hf-token-a"
   stop_timeout                    = 60
   subnet_ids                      = ["subnet-a", "subnet-b"]
   target_group_arn                = "arn:aws:elasticloadbalancing:eu-west-1:123456789012:targetgroup/chatbot-blue/1"
@@ -109,20 +104,10 @@ run "releases_get_every_placeholder_but_the_image" {
   }
 }
 
-run "the_token_comes_by_reference_and_never_through_the_state" {
+run "the_token_comes_by_reference" {
   assert {
-    condition     = jsondecode(aws_ecs_task_definition.this.container_definitions)[0].secrets == [{ name = "HF_TOKEN", valueFrom = aws_secretsmanager_secret.token.arn }]
+    condition     = jsondecode(aws_ecs_task_definition.this.container_definitions)[0].secrets == [{ name = "HF_TOKEN", valueFrom = var.secret_arn }]
     error_message = "The task does not read the token from its secret."
-  }
-
-  assert {
-    condition     = aws_secretsmanager_secret_version.token.secret_string == null
-    error_message = "The state holds a secret value."
-  }
-
-  assert {
-    condition     = aws_secretsmanager_secret_version.token.version_stages == toset(["AWSCURRENT", "TERRAFORM"])
-    error_message = "Without a label of its own, AWS deletes Terraform's version after two tokens, and the next apply would unset the token."
   }
 }
 
@@ -185,7 +170,7 @@ run "the_execution_role_can_do_its_work_and_no_more" {
       "ecr:GetAuthorizationToken"                                                    = ["*"]
       "ecr:BatchCheckLayerAvailability ecr:BatchGetImage ecr:GetDownloadUrlForLayer" = [var.repository_arn]
       "logs:CreateLogStream logs:PutLogEvents"                                       = ["${aws_cloudwatch_log_group.this.arn}:*"]
-      "secretsmanager:GetSecretValue"                                                = [aws_secretsmanager_secret.token.arn]
+      "secretsmanager:GetSecretValue"                                                = [var.secret_arn]
     })
     error_message = "The execution role's permissions are not the four that it needs."
   }
@@ -203,15 +188,14 @@ run "autoscaling_stays_within_its_bounds" {
   }
 }
 
-run "logs_and_secret_are_kept_as_long_as_the_settings_say" {
+run "logs_are_kept_as_long_as_the_settings_say" {
   variables {
-    log_retention_days   = 90
-    secret_recovery_days = 7
+    log_retention_days = 90
   }
 
   assert {
-    condition     = aws_cloudwatch_log_group.this.retention_in_days == 90 && aws_secretsmanager_secret.token.recovery_window_in_days == 7
-    error_message = "log_retention_days or secret_recovery_days is not used."
+    condition     = aws_cloudwatch_log_group.this.retention_in_days == 90
+    error_message = "log_retention_days is not used."
   }
 }
 
@@ -289,15 +273,14 @@ run "wrong_numbers_are_refused" {
   command = plan
 
   variables {
-    container_port       = 0
-    cpu_architecture     = "MIPS"
-    desired_count        = 0
-    min_capacity         = 0
-    secret_recovery_days = 3
-    stop_timeout         = 121
+    container_port   = 0
+    cpu_architecture = "MIPS"
+    desired_count    = 0
+    min_capacity     = 0
+    stop_timeout     = 121
   }
 
-  expect_failures = [var.container_port, var.cpu_architecture, var.min_capacity, var.secret_recovery_days, var.stop_timeout]
+  expect_failures = [var.container_port, var.cpu_architecture, var.min_capacity, var.stop_timeout]
 }
 
 run "a_setting_that_cannot_be_a_placeholder_is_refused" {

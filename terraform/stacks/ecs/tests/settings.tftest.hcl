@@ -10,16 +10,13 @@ mock_provider "aws" {
   mock_resource "aws_iam_role" {
     defaults = { arn = "arn:aws:iam::123456789012:role/a-role" }
   }
-
-  mock_resource "aws_secretsmanager_secret" {
-    defaults = { arn = "arn:aws:secretsmanager:us-east-1:123456789012:secret:chatbot/hf-token-a" }
-  }
 }
 
 variables {
   name         = "chatbot"
   region       = "us-east-1"
   ecr          = { repository_arn = "arn:aws:ecr:us-east-1:123456789012:repository/chatbot" }
+  secret       = { arn = "arn:aws:secretsmanager:us-east-1:123456789012:secret:chatbot/hf-token-a" }
   hook_package = { path = "hook.zip", hash = "aGFzaA==" }
   image        = { uri = "123456789012.dkr.ecr.us-east-1.amazonaws.com/chatbot@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef" }
 
@@ -150,7 +147,6 @@ run "wrong_numbers_are_refused" {
     fargate_spot_weight       = 1001
     health_check_grace_period = -1
     log_retention_days        = 2
-    secret_recovery_days      = 1
     stop_timeout              = 1
     termination_wait_minutes  = 2881
   }
@@ -158,7 +154,7 @@ run "wrong_numbers_are_refused" {
   expect_failures = [
     var.alarm_5xx_threshold, var.alarm_evaluation_periods, var.chatbot_max_tokens, var.chatbot_rate_per_minute, var.chatbot_temperature,
     var.cpu_target, var.desired_count, var.fargate_spot_weight, var.health_check_grace_period, var.log_retention_days,
-    var.secret_recovery_days, var.stop_timeout, var.termination_wait_minutes,
+    var.stop_timeout, var.termination_wait_minutes,
   ]
 }
 

@@ -16,8 +16,19 @@ mock_provider "aws" {
 }
 
 variables {
-  name   = "chatbot"
-  region = "us-east-1"
+  name       = "chatbot"
+  region     = "us-east-1"
+  allow_http = true
+}
+
+run "plain_http_is_chosen" {
+  command = plan
+
+  variables {
+    allow_http = false
+  }
+
+  expect_failures = [var.allow_http]
 }
 
 run "the_defaults_make_a_new_vpc_and_a_public_page" {

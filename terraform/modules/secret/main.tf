@@ -1,7 +1,7 @@
 resource "aws_secretsmanager_secret" "token" {
   name                    = "${var.name}/hf-token"
   description             = "Hugging Face token of ${var.name}; set it with: python -m orchestrator secret set"
-  recovery_window_in_days = var.secret_recovery_days
+  recovery_window_in_days = var.recovery_days
 }
 
 # A task cannot start with a secret that has no value, so the first one says "unset". Later ones are put by the
