@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import time
@@ -102,3 +103,14 @@ def test_a_phase_alone_names_the_phase_to_run_first(machine: Machine) -> None:
 
 def test_a_phase_after_the_others_applies_just_that(deployed: Machine) -> None:
     assert deployed.orchestrate("phase", "ecs").returncode == 0
+
+
+def test_the_token_may_come_before_everything_else(machine: Machine) -> None:
+    """``secret set`` makes its secret, and neither a look nor another apply of the phase takes the token back."""
+    token = "hf_" + "a" * 34
+    said = machine.orchestrate("secret", "set", "--unchecked", stdin=token)
+    assert "go on with: python -m orchestrator deploy" in said.stdout and token not in said.stdout + said.stderr
+    assert json.loads(machine.orchestrate("secret", "status", "--json").stdout)["set"]
+    assert "unchanged" in machine.orchestrate("phase", "secret", "--refresh").stdout
+    stored = machine.client("secretsmanager").get_secret_value(SecretId="chatbot/hf-token")["SecretString"]
+    assert stored == token
