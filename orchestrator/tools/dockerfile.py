@@ -46,6 +46,7 @@ class Stage:
     command: list[str] = field(default_factory=list)
     stop_signal: str = ""
     shell: list[str] = field(default_factory=lambda: ["/bin/sh", "-c"])
+    command_is_own: bool = False
 
 
 def parse(text: str, arguments: Mapping[str, str] | None = None, name: str = "Dockerfile") -> list[Stage]:
@@ -79,9 +80,11 @@ def _numbered(stages: list[Stage], target: str) -> int | None:
     return named[-1] if named else None
 
 
-def bases(text: str, arguments: Mapping[str, str] | None = None, target: str = "") -> list[str]:
-    """The images that the stages start from, as far as they can be told, that of the target first: nothing is refused,
-    a builder judges."""
+def bases(text: str, arguments: Mapping[str, str] | None = None, target: str = "") -> tuple[str, list[str]]:
+    """The image that the target starts from ("" for none, as ``scratch``), and all that any stage starts from.
+
+    As far as they can be told: nothing is refused, a builder judges.
+    """
     reader = _Reader(dict(arguments or {}), "Dockerfile", escape_of(text.removeprefix("\ufeff")))
     with contextlib.suppress(BadDocument):
         for line, instruction, rest in _instructions(text, "Dockerfile"):
@@ -89,10 +92,11 @@ def bases(text: str, arguments: Mapping[str, str] | None = None, target: str = "
                 with contextlib.suppress(ValueError, BadDocument):
                     reader.read(line, instruction, rest)
     named = {stage.name.lower() for stage in reader.stages if stage.name}
-    number = _numbered(reader.stages, target) or 0
-    first = reader.stages[number : number + 1]
-    found = (stage.base for stage in first + reader.stages if stage.base.lower() not in named | {"scratch", ""})
-    return [base for base in dict.fromkeys(found) if "$" not in base]
+    no_image = named | {"scratch", ""}
+    found = ["" if stage.base.lower() in no_image or "$" in stage.base else stage.base for stage in reader.stages]
+    number = _numbered(reader.stages, target)
+    own = found[number] if found and number is not None else ""
+    return own, list(dict.fromkeys(filter(None, found)))
 
 
 _HEREDOC = re.compile(r"""\d*<<(-?)(["']?)([A-Za-z_][\w.-]*)\2""")
@@ -187,9 +191,11 @@ class _Reader:
         elif instruction == "STOPSIGNAL":
             stage.stop_signal = self._fill(rest)
         elif instruction == "ENTRYPOINT":
-            stage.entrypoint, stage.command = _command(rest, stage.shell), []
+            stage.entrypoint = _command(rest, stage.shell)
+            if not stage.command_is_own:  # an inherited one was another entrypoint's
+                stage.command = []
         elif instruction == "CMD":
-            stage.command = _command(rest, stage.shell)
+            stage.command, stage.command_is_own = _command(rest, stage.shell), True
         elif instruction == "SHELL":
             stage.shell = _command(rest, stage.shell)
 
@@ -262,7 +268,8 @@ def _listed(rest: str) -> list[str]:
     """The words of the JSON form; empty for what is not JSON, which Docker, too, takes as the shell form."""
     if rest.startswith("["):
         with contextlib.suppress(json.JSONDecodeError):
-            return [str(word) for word in json.loads(rest)]
+            listed = json.loads(rest)
+            return listed if all(isinstance(word, str) for word in listed) else []
     return []
 
 

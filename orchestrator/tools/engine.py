@@ -31,7 +31,8 @@ def build(source: Source, reference: str, say: Say, layout: Path | None = None) 
     A build that is asked for anew pulls its bases again, and takes nothing from the cache. In a layout the files of the
     new layers have the commit's time instead of the clock's: two builds of the same files are the same image.
     """
-    for number, base in enumerate(source.bases()):
+    own, bases = source.bases()
+    for base in bases:
         here = process.run(["docker", "image", "inspect", base]).code == 0
         if here and not source.rebuild:
             continue
@@ -41,7 +42,7 @@ def build(source: Source, reference: str, say: Say, layout: Path | None = None) 
             continue
         why = ((pulled.err or pulled.out).strip().splitlines()[-1:] or ["no answer"])[0][:200]
         what = f"the base image {base.partition('@')[0]} cannot be pulled ({why})"
-        if number == 0 and not here:
+        if base == own and not here:
             remedy = "check the network, or name another base: image.build_args = { BASE_IMAGE = … }"
             raise NoBase(what, remedy)
         # Of another stage: BuildKit may not need it at all.
@@ -85,7 +86,7 @@ def push(reference: str, host: str, user: str, password: str) -> None:
 def bases_here(source: Source) -> dict[str, list[str]]:
     """The bases that are named by a tag, which may move: the digests that this engine has each under."""
     found = {}
-    for base in source.bases():
+    for base in source.bases()[1]:
         if "@" not in base:
             shown = process.run(["docker", "image", "inspect", "--format", "{{json .RepoDigests}}\n{{.Id}}", base])
             if shown.code == 0:

@@ -37,8 +37,8 @@ class Source:
         text = self._text().decode("utf-8", "replace")
         return dockerfile.chosen(dockerfile.parse(text, self.arguments, self.file_name), self.target, self.file_name)
 
-    def bases(self) -> list[str]:
-        """The images that the stages start from; what the target itself starts from is the first."""
+    def bases(self) -> tuple[str, list[str]]:
+        """The image that the target starts from, empty for none, and all that any stage starts from."""
         return dockerfile.bases(self._text().decode("utf-8", "replace"), self.arguments, self.target)
 
     def _text(self) -> bytes:

@@ -48,6 +48,8 @@ def lacks(config: Config, token: str) -> str:
     in_image = str(config.get("image", "build_args").get("WITH_MODEL", "")) == "1"
     if is_remote(config, token) or in_image or config.endpoint_is_loopback:
         return ""
+    if config.get("ecs", "chatbot_backend") == "embedded":
+        return "ecs.chatbot_backend is embedded, and no model is in the image: tasks will not be ready"
     return "no token, no server of a model, and none in the image: the page will say that it has no model"
 
 

@@ -136,7 +136,7 @@ def test_a_source_that_is_not_there_is_named_with_its_line(source: Source) -> No
     (source.context / "Dockerfile").write_text("FROM a\nCOPY nothing /x\n")
     with pytest.raises(BadDocument, match="line 2: there is no nothing"):
         list(bundle.files(source.stage().copies, source.context, source.file))
-    assert source.fingerprint() and source.bases() == ["a"], "Docker has the word on its own Dockerfiles"
+    assert source.fingerprint() and source.bases() == ("a", ["a"]), "Docker has the word on its own Dockerfiles"
 
 
 def test_a_bundle_holds_the_copied_files_and_nothing_of_this_machine(source: Source, registry: FakeRegistry) -> None:
@@ -261,6 +261,19 @@ def test_a_line_goes_on_as_buildkit_joins_it() -> None:
     assert dockerfile.parse(text)[-1].environment == {"A": "12", "B": "3\\", "C": "4"}
 
 
+def test_an_entrypoint_takes_an_inherited_command_away_and_not_the_stages_own() -> None:
+    base = 'FROM a AS one\nCMD ["x"]\n'
+    found = [
+        dockerfile.parse(base + more)[-1].command
+        for more in ('ENTRYPOINT ["e"]\n', 'FROM one\nENTRYPOINT ["e"]\n', 'FROM one\nCMD ["y"]\nENTRYPOINT ["e"]\n')
+    ]
+    assert found == [["x"], [], ["y"]]
+
+
+def test_a_list_of_other_things_than_texts_is_a_line_for_the_shell() -> None:
+    assert dockerfile.parse('FROM a\nCMD ["sleep", 1]\n')[-1].command == ["/bin/sh", "-c", '["sleep", 1]']
+
+
 def test_a_target_is_a_stage_by_its_name_or_number(source: Source) -> None:
     text = "FROM a AS one\nENV X=1\nFROM b AS two\nFROM one\nENV X=3\n"
     found = {name: dockerfile.chosen(dockerfile.parse(text), name).environment for name in ("", "ONE", "two", "0")}
@@ -268,7 +281,9 @@ def test_a_target_is_a_stage_by_its_name_or_number(source: Source) -> None:
     with pytest.raises(BadDocument, match="Dockerfile has no stage three"):
         dockerfile.chosen(dockerfile.parse(text), "three")
     source.file.write_text(text)
-    assert source.bases() == ["a", "b"] and replace(source, target="two").bases() == ["b", "a"]
+    assert source.bases() == ("a", ["a", "b"]) and replace(source, target="two").bases() == ("b", ["a", "b"])
+    source.file.write_text("FROM tools AS t\nFROM scratch\nFROM scratch AS last\n")
+    assert source.bases() == ("", ["tools"]), "which may not be needed at all"
     assert replace(source, target="two").fingerprint() != source.fingerprint()
 
 
@@ -292,14 +307,14 @@ BUILT = {
 @pytest.mark.parametrize("text", BUILT.values(), ids=BUILT)
 def test_what_docker_builds_is_read(source: Source, text: str) -> None:
     source.file.write_text(text)
-    assert source.fingerprint() and source.bases() == ["python:3.12"]
+    assert source.fingerprint() and source.bases() == ("python:3.12", ["python:3.12"])
     assert list(bundle.files(source.stage().copies, source.context, source.file)) is not None
 
 
 @pytest.mark.parametrize("text", ["FROM a\nENV MSG it's\n", "FROM a\nCOPY x\n", "nonsense\n", ""])
 def test_what_docker_will_not_build_is_its_own_to_refuse(source: Source, text: str) -> None:
     source.file.write_text(text)
-    assert source.fingerprint() and source.bases() in (["a"], [])
+    assert source.fingerprint() and source.bases() in (("a", ["a"]), ("", []))
 
 
 def test_a_bundle_copies_as_docker_does(source: Source, registry: FakeRegistry) -> None:

@@ -93,6 +93,10 @@ def test_a_model_in_the_image_is_asked_by_nobody_and_none_at_all_is_a_finding(co
     assert "no token, no server" in model.lacks(on_aws, "") and not model.lacks(on_aws, TOKEN)
     assert "secret set --env prod" in model.remedy(on_aws)
     assert "secret set --env prod" in Runner(on_aws, lambda _: None, print).lacking(), "nothing is applied, so no token"
+    own = configuration.Config(
+        "prod", config.root, {**values, "ecs": {**config.table("ecs"), "chatbot_backend": "embedded"}}, ""
+    )
+    assert "tasks will not be ready" in model.lacks(own, TOKEN)
     with_model = {**values, "image": {**config.table("image"), "build_args": {"WITH_MODEL": "1"}}}
     assert not model.lacks(configuration.Config("prod", config.root, with_model, config.source), "")
 
