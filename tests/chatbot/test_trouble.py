@@ -185,7 +185,8 @@ def test_a_page_that_never_arrives_whole_says_so(context: BrowserContext, served
     page.on("framenavigated", lambda frame: loads.append(frame.url))
     page.route("**/page/store.js", lambda route: route.abort("failed"))
     page.goto(served.url)
-    expect(page.get_by_text("This page could not be loaded whole. Please reload it.")).to_be_visible()
+    told = page.get_by_text("This page could not be loaded whole. Please reload it.")
+    expect(told).to_be_visible(timeout=180_000)  # after five loads, and 12 seconds of pauses between them
     assert len(loads) == 5
 
 
