@@ -98,11 +98,7 @@ def begin(site: Site, target: Target) -> str:
         site.say(f"not committed, so not released: {file}")
     if source.head(site.aws, site.config.root, target.pipeline) != commit:
         return execution_of(site, target, push(site, target, commit))
-    with explained("codepipeline:ListPipelineExecutions"):
-        name = target.pipeline["pipeline_name"]
-        pages = site.aws.client("codepipeline").get_paginator("list_pipeline_executions").paginate(pipelineName=name)
-        listed = (execution for page in pages for execution in page["pipelineExecutionSummaries"])
-        found = next((execution for execution in listed if _is_of(execution, commit)), None)
+    found = _newest_of(site, target, commit)
     if found and found["status"] == "InProgress":
         site.say(f"{commit[:8]} is on its way already: follows it")
         return str(found["pipelineExecutionId"])
@@ -119,8 +115,16 @@ def begin(site: Site, target: Target) -> str:
     return again(site, target)
 
 
-def _is_of(execution: Mapping[str, Any], commit: str) -> bool:
-    return any(source.get("revisionId") == commit for source in execution.get("sourceRevisions", []))
+def _newest_of(site: Site, target: Target, commit: str, among: int | None = None) -> Mapping[str, Any] | None:
+    """The execution that released this commit last, of the newest ``among``, or of all that the pipeline remembers."""
+    pages = site.aws.client("codepipeline").get_paginator("list_pipeline_executions")
+    limit = {"PaginationConfig": {"MaxItems": among, "PageSize": among}} if among else {}
+    with explained("codepipeline:ListPipelineExecutions"):
+        for page in pages.paginate(pipelineName=target.pipeline["pipeline_name"], **limit):
+            for execution in page["pipelineExecutionSummaries"]:
+                if any(each.get("revisionId") == commit for each in execution.get("sourceRevisions", [])):
+                    return dict(execution)
+    return None
 
 
 def _has_newer_token(site: Site, began: datetime) -> bool:
@@ -141,17 +145,13 @@ def push(site: Site, target: Target, commit: str) -> str:
 
 def execution_of(site: Site, target: Target, commit: str) -> str:
     """The pipeline execution that the push of ``commit`` began; started by us when no event did within a minute."""
-    client, name = site.aws.client("codepipeline"), target.pipeline["pipeline_name"]
     deadline = time.monotonic() + PATIENCE
-    with explained("codepipeline:ListPipelineExecutions"):
-        while time.monotonic() < deadline:
-            listed = client.list_pipeline_executions(pipelineName=name, maxResults=10)["pipelineExecutionSummaries"]
-            for execution in listed:
-                if _is_of(execution, commit):
-                    return str(execution["pipelineExecutionId"])
-            time.sleep(1)
-        site.say("no event started the pipeline; starts it by hand")
-        return str(client.start_pipeline_execution(name=name)["pipelineExecutionId"])
+    while time.monotonic() < deadline:
+        if found := _newest_of(site, target, commit, among=10):
+            return str(found["pipelineExecutionId"])
+        time.sleep(1)
+    site.say("no event started the pipeline; starts it by hand")
+    return again(site, target)
 
 
 def again(site: Site, target: Target, rebuild: str = "") -> str:
@@ -265,12 +265,12 @@ def first(site: Site, target: Target) -> str:
 
     Raises NotNow while the connection to GitHub waits to be accepted.
     """
-    if not git.head(site.config.root):
+    if not (commit := git.head(site.config.root)):
         return ""
     source.check_connection(site.aws, target.pipeline)
     if not source.head(site.aws, site.config.root, target.pipeline):
         site.say("first release: pushes what is committed through the pipeline")
-        return execution_of(site, target, push(site, target, git.head(site.config.root)))
+        return execution_of(site, target, push(site, target, commit))
     if not source.is_on_github(target.pipeline):
         return ""
     # The repository was there before the pipeline: its creation released the branch, or found nobody had accepted yet.

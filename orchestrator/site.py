@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -14,12 +14,11 @@ from orchestrator.errors import Refused
 from orchestrator.tools import ports
 from orchestrator.tools.aws import Aws
 from orchestrator.tools.bucket import Bucket, State
-from orchestrator.tools.cancel import Cancel
+from orchestrator.tools.cancel import Cancel, Say
 from orchestrator.tools.terraform import Terraform
 from orchestrator.tools.terraform_events import Change
 
 Answers = Mapping[str, Mapping[str, Any]]
-Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)

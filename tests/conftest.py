@@ -37,7 +37,7 @@ LONGEST = ["e2e", "terraform", "browser", "emulator", "chatbot"]
 def browser() -> Iterator[Browser]:
     """Chromium."""
     sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    sync_api.expect.set_options(timeout=30_000)
+    sync_api.expect.set_options(timeout=60_000)
     with sync_api.sync_playwright() as playwright:
         browser = chromium(playwright)
         yield browser

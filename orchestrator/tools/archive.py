@@ -44,7 +44,7 @@ def source(root: Path) -> bytes:
             members[name] = Member(file, str(file.readlink()), 0o777)
         else:
             members[name] = Member(file, mode=file.stat().st_mode & 0o7777)
-    return _zipped({"source.tar": tarred(members)})
+    return _zipped({".source-of-this-build.tar": tarred(members)})
 
 
 @dataclass(frozen=True)

@@ -1,14 +1,17 @@
-"""Ctrl-C as every wait of one run sees it: no wait outlasts it."""
+"""What long work is given: where it says how far it is, and Ctrl-C as every wait of one run sees it."""
 
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 
 from orchestrator.errors import Interrupted
 
+Say = Callable[[str], None]
+
 
 class Cancel:
-    """One per run, handed down to whatever waits; safe from any thread and from a signal handler."""
+    """One per run, for whatever waits: no wait outlasts it. Safe from any thread and from a signal handler."""
 
     def __init__(self) -> None:
         self._event = threading.Event()

@@ -14,8 +14,7 @@ from typing import Any
 from orchestrator.errors import BadDocument, ImageFailed
 from orchestrator.tools import archive, image
 from orchestrator.tools.aws import Aws, code, explained
-from orchestrator.tools.cancel import Cancel
-from orchestrator.tools.engine import Say
+from orchestrator.tools.cancel import Cancel, Say
 from orchestrator.tools.image_source import Source
 
 # CodeBuild refuses a curated image of another architecture than the machine's: aws/aws-cdk#35368.
@@ -40,7 +39,7 @@ def build(
     aws: Aws, place: Place, root: Path, source: Source, repository_url: str, say: Say, cancel: Cancel
 ) -> image.Built:
     """Builds what git tracks in ``root``, unless the registry has an image of the same source already."""
-    source = source.sent(source.tracked())
+    source = source.taken().sent(source.tracked())
     found = _pushed(aws, source, repository_url)
     if found:
         say(f"{found.tag} is in the registry already")

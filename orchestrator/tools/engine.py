@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 
 from orchestrator.errors import ImageFailed
 from orchestrator.tools import process
+from orchestrator.tools.cancel import Say
 from orchestrator.tools.image_source import Source
-
-Say = Callable[[str], None]
 
 
 class NoBase(ImageFailed):

@@ -13,7 +13,6 @@ import argparse
 import base64
 import json
 import os
-import re
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -24,11 +23,13 @@ from typing import Any
 
 from orchestrator.errors import DeployError, ImageFailed, MissingTool
 from orchestrator.tools import bundle, engine
-from orchestrator.tools.engine import NoBase, Say
+from orchestrator.tools.cancel import Say
+from orchestrator.tools.engine import NoBase
 from orchestrator.tools.image_source import Source
 from orchestrator.tools.registry import Access, Registry, access
 
 NO_ENGINE = "start a Docker engine"
+REBUILD = "%Y%m%dT%H%M%SZ"  # how a build that was asked for anew is named
 
 
 @dataclass(frozen=True)
@@ -69,8 +70,8 @@ def tag_of(source: Source, builder: str) -> str:
 
 
 def rebuild_name() -> str:
-    """The name of a build that is asked for anew: later ones come later in the order of their letters."""
-    return f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
+    """The name of a build that is asked for anew: a time, because a later one must come later by its letters."""
+    return f"{datetime.now(UTC):{REBUILD}}"
 
 
 def find(ecr: Any, repository: str, source: Source, builders: Sequence[str]) -> tuple[str, str, str]:
@@ -140,23 +141,21 @@ def _push_bundle(source: Source, registry: Registry, tag: str, say: Say) -> str:
 
 def _push_docker(source: Source, registry: Registry, where: Access, name: str, say: Say) -> str:
     reference, tag = f"{where.host}/{name}", name.rpartition(":")[2]
-    if source.created() and engine.writes_layouts():
-        with tempfile.TemporaryDirectory(prefix="chatbot-image-") as folder:
-            layout = Path(folder) / "image.tar"
-            engine.build(source, reference, say, layout)
-            say("pushes")
-            return registry.push_layout(layout, tag)
-    engine.build(source, reference, say)
     user, _, password = base64.b64decode(where.token).decode().partition(":")
-    say("pushes")
-    try:
-        engine.push(reference, where.host, user, password)
-    except ImageFailed:
-        # Tags are immutable: another build of the same source may have been the first, and its image will do.
-        if digest := registry.digest_of(tag):
+    with tempfile.TemporaryDirectory(prefix="chatbot-image-") as folder:
+        layout = Path(folder) / "image.tar" if source.created() and engine.writes_layouts() else None
+        engine.build(source, reference, say, layout)
+        say("pushes")
+        try:
+            if layout:
+                registry.push_layout(layout, tag)
+            else:
+                engine.push(reference, where.host, user, password)
+        except ImageFailed:
+            # Tags are immutable: another build of the same source may have been the first, and its image will do.
+            if not registry.digest_of(tag):
+                raise
             say(f"{tag} was pushed by another build meanwhile")
-            return digest
-        raise
     digest = registry.digest_of(tag)
     if not digest:
         raise ImageFailed(f"the registry does not know {reference} after the push", "try again")
@@ -179,8 +178,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--build-arg", action="append", default=[], metavar="NAME=VALUE")
     parser.add_argument("--target", default="", help="the stage to build (default: the last)")
     parser.add_argument(
-        "--rebuild", type=_rebuild, default="", metavar="NAME",
-        help="build anew, even where there is an image of this source, under its tag and this name; 'no': as without",
+        "--rebuild", type=_rebuild, default="", metavar="TIME",
+        help="build anew, even where there is an image of this source, under its tag and this time; 'no': as without",
     )  # fmt: skip
     parser.add_argument("--tag", default="", help="another name for the image; refused where it is another's already")
     parser.add_argument("--revision", default="", help="the commit that is built (default: what git says)")
@@ -212,9 +211,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _rebuild(text: str) -> str:
     """Part of a tag. A pipeline's variable is never empty (CodePipeline's PipelineVariableValue): ``no`` is nothing."""
-    if not re.fullmatch(r"[A-Za-z0-9._]{0,32}", text):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a name of letters, digits, dots and underscores")
-    return "" if text == "no" else text
+    if text in ("", "no"):
+        return ""
+    try:
+        datetime.strptime(text, REBUILD)
+    except ValueError:
+        like = f"{datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC):{REBUILD}}"
+        raise argparse.ArgumentTypeError(f"{text!r} is not a time like {like}: the newest build counts") from None
+    return text
 
 
 def _moment(text: str) -> str:

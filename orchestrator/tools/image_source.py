@@ -69,8 +69,8 @@ class Source:
             return context.fingerprint(self.context, context.ignores(self.context, self.file), more)
 
     def taken(self) -> Source:
-        """The same, with its fingerprint taken once for all that is asked from now on."""
-        return replace(self, known=self.fingerprint())
+        """The same, with fingerprint, commit and time taken once for all that is asked from now on."""
+        return replace(self, known=self.fingerprint(), commit=self.revision(), written=self.created())
 
     def sent(self, names: Sequence[str]) -> Source:
         """As a build elsewhere is sent it: no more than these names, so they count too."""

@@ -5,17 +5,15 @@ from __future__ import annotations
 import json
 import socket
 import time
-from collections.abc import Callable
 
 from orchestrator.errors import Locked, TerraformFailed
 from orchestrator.tools import adoption
 from orchestrator.tools.aws import Aws
 from orchestrator.tools.bucket import Bucket
-from orchestrator.tools.cancel import Cancel
+from orchestrator.tools.cancel import Cancel, Say
 from orchestrator.tools.terraform import Stack, Terraform, end_orphaned_plugins, left_at_work
 from orchestrator.tools.terraform_events import Listener, Reader, silent
 
-Say = Callable[[str], None]
 # A create call that was interrupted ends within its time-out; Terraform then saves the state and goes.
 PATIENCE = 180.0  # seconds
 

@@ -40,7 +40,16 @@ async def good(text: str) -> Lines:
 
 
 async def slowly(text: str) -> Lines:
+    """An answer that is still being written whenever a test comes to look, however busy the machine is."""
     for number in range(400):
+        yield chunk(f"{number} ")
+        await asyncio.sleep(0.05 if number < 60 else 1)
+    yield b"data: [DONE]\n\n"
+
+
+async def counts(text: str) -> Lines:
+    """`counts 20`: twenty numbers in a second, and an end."""
+    for number in range(int(text.split(" ")[1])):
         yield chunk(f"{number} ")
         await asyncio.sleep(0.05)
     yield b"data: [DONE]\n\n"
@@ -144,7 +153,7 @@ async def says(text: str) -> Lines:
 
 STREAMS: dict[str, Callable[[str], Lines]] = {
     f.__name__: f
-    for f in (slowly, drips, steadily, stalls_at_once, stalls, cuts, garbage, wrong_shape, nothing, emoji,
+    for f in (slowly, counts, drips, steadily, stalls_at_once, stalls, cuts, garbage, wrong_shape, nothing, emoji,
               endless, error_event, filters, script, markdown, says)
 }  # fmt: skip
 

@@ -144,7 +144,7 @@ def test_an_answers_log_line_has_every_measurement(served: Served, client: Clien
         "first_token_ms", "total_ms", "stop", "retried",
     }  # fmt: skip
     assert (line["prompt_tokens"], line["completion_tokens"], line["stop"]) == (7, 5, "stop")
-    assert 0 <= line["first_token_ms"] <= line["total_ms"] < 5000
+    assert 0 <= line["first_token_ms"] <= line["total_ms"] < 60_000
 
 
 def test_a_crowd_is_let_in_at_once(serve: Any, fake: FakeOpenAI) -> None:
@@ -157,7 +157,7 @@ def test_a_crowd_is_let_in_at_once(serve: Any, fake: FakeOpenAI) -> None:
         question = json.dumps({"data": ["stalls_at_once", None]}).encode()
         headers = {"Content-Type": "application/json"}
         urllib.request.urlopen(urllib.request.Request(f"{many.url}/gradio_api/call/chat", question, headers)).close()
-    many.wait(lambda: fake.asked["stalls_at_once"] - before >= crowd, seconds=20, what="everybody's question")
+    many.wait(lambda: fake.asked["stalls_at_once"] - before >= crowd, what="everybody's question")
 
 
 def test_a_full_queue_refuses(serve: Any, fake: FakeOpenAI) -> None:

@@ -41,7 +41,7 @@ def _answering(reply: bytes) -> Iterator[int]:
 def _checked(port: int) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-S", "-m", "chatbot.healthcheck"]
     return subprocess.run(
-        command, env=os.environ | {"PORT": str(port)}, capture_output=True, text=True, timeout=20, check=False
+        command, env=os.environ | {"PORT": str(port)}, capture_output=True, text=True, timeout=60, check=False
     )
 
 

@@ -79,7 +79,7 @@ def test_a_stop_ends_idle_heartbeats_at_once(start: Any, fake: FakeOpenAI) -> No
 
 def test_a_stop_lets_a_running_answer_finish_and_takes_no_new_connection(start: Any, fake: FakeOpenAI) -> None:
     app = start(CHATBOT_BASE_URL=fake.url, CHATBOT_DRAIN_SECONDS="20", CHATBOT_MAX_TOKENS="60").ready()
-    job = Client(app.url, verbose=False).submit("slowly", api_name="/chat")
+    job = Client(app.url, verbose=False).submit("counts 80", api_name="/chat")
     app.wait(lambda: job.outputs(), what="the answer's beginning")
     app.process.terminate()
     app.wait(lambda: app.lines("stopping"), what="the stop")
@@ -96,7 +96,7 @@ def test_a_stop_does_not_wait_longer_than_it_may(start: Any, fake: FakeOpenAI) -
     app.wait(lambda: job.outputs(), what="the answer's beginning")
     began = time.monotonic()
     assert app.stop() == 0
-    assert time.monotonic() - began < 15  # of 20, which the answer takes
+    assert time.monotonic() - began < 60  # of 340, which the answer takes
 
 
 def test_a_port_that_is_taken_ends_the_program_with_1(app: App, start: Any, fake: FakeOpenAI) -> None:

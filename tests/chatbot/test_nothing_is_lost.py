@@ -64,20 +64,20 @@ def test_two_tabs_that_ask_at_once_keep_both_questions_and_say_so(opened: Opened
     ask(first, "France?")
     second = opened()
     expect(questions(second)).to_have_text(["France?"])
-    send(first, "slowly Italy?")
+    send(first, "counts 60 Italy?")
     writing(first)
-    box(second).fill("slowly Spain?")
+    box(second).fill("counts 60 Spain?")
     second.evaluate("document.querySelector('#box .submit-button').click()")
     writing(second)
     for tab in (first, second):
         settled(tab)
     second.wait_for_timeout(1500)
-    eventually(lambda: set(kept(first)) == {"France?", "slowly Italy?", "slowly Spain?"})
+    eventually(lambda: set(kept(first)) == {"France?", "counts 60 Italy?", "counts 60 Spain?"})
     for tab in (first, second):
         tab.reload()
         ready(tab)
     shown = questions(first).all_inner_texts() + questions(second).all_inner_texts()
-    assert {"slowly Italy?", "slowly Spain?"} <= {text.strip() for text in shown}
+    assert {"counts 60 Italy?", "counts 60 Spain?"} <= {text.strip() for text in shown}
 
 
 def test_a_tab_that_only_watches_makes_no_copy(opened: Opened) -> None:
@@ -86,12 +86,12 @@ def test_a_tab_that_only_watches_makes_no_copy(opened: Opened) -> None:
     second = opened()
     expect(questions(second)).to_have_text(["France?"])
     for number in (1, 2, 3):
-        send(second, f"slowly {number}")
+        send(second, f"counts 20 {number}")
         expect(answers(second)).to_have_count(number + 1)
         settled(second)
     second.wait_for_timeout(1000)
-    assert kept(first) == ["France?", "slowly 1", "slowly 2", "slowly 3"]
-    expect(questions(first)).to_have_text(["France?", "slowly 1", "slowly 2", "slowly 3"])
+    assert kept(first) == ["France?", "counts 20 1", "counts 20 2", "counts 20 3"]
+    expect(questions(first)).to_have_text(["France?", "counts 20 1", "counts 20 2", "counts 20 3"])
     expect(conversations(first)).to_have_count(1)
 
 

@@ -283,7 +283,7 @@ def test_a_long_conversation_is_masked_in_no_time() -> None:
     mask = Mask([], ["a long message of its own, again and again " * 100] * 20)
     began = time.monotonic()
     assert mask("no such thing: " + "again and again a long message " * 100).count("***") >= 1
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 20
 
 
 def test_a_certificate_and_a_name_are_what_is_the_matter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -84,7 +84,7 @@ def test_a_secret_shows_neither_in_an_error_nor_in_the_representation() -> None:
 def test_a_wrong_setting_ends_the_program_with_2_and_a_line_before_anything_is_loaded() -> None:
     run = subprocess.run(
         [sys.executable, "-X", "importtime", "-m", "chatbot"], cwd=ROOT, env={"CHATBOT_TITEL": "x"},
-        capture_output=True, text=True, timeout=30,
+        capture_output=True, text=True, timeout=90,
     )  # fmt: skip
     assert run.returncode == 2
     assert "chatbot: CHATBOT_TITEL is not a setting; did you mean CHATBOT_TITLE?" in run.stderr
@@ -113,7 +113,7 @@ def shown_default(default: object) -> str:
 ])  # fmt: skip
 def test_arguments_are_answered_with_usage_and_nothing_is_served(arguments: list[str], code: int, says: str) -> None:
     run = subprocess.run(
-        [sys.executable, "-m", "chatbot", *arguments], cwd=ROOT, env={}, capture_output=True, text=True, timeout=30
+        [sys.executable, "-m", "chatbot", *arguments], cwd=ROOT, env={}, capture_output=True, text=True, timeout=90
     )
     assert (run.returncode, says in run.stdout + run.stderr) == (code, True)
 

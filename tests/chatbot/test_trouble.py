@@ -85,7 +85,7 @@ def test_an_unusable_model_is_a_banner_that_goes_when_it_is_back(opened: Callabl
     page = opened(refused.url)
     expect(page.get_by_role("alert")).to_contain_text("does not accept this site's token")
     fake.key = "wrong"
-    expect(page.get_by_role("alert")).to_be_hidden(timeout=20_000)
+    expect(page.get_by_role("alert")).to_be_hidden()
     fake.stop()
 
 

@@ -38,7 +38,7 @@ def test_the_image_is_built_from_what_git_tracks_and_its_log_is_followed(machine
     assert build["buildStatus"] == "SUCCEEDED"
     bucket, _, key = build["source"]["location"].partition("/")
     with zipfile.ZipFile(io.BytesIO(machine.client("s3").get_object(Bucket=bucket, Key=key)["Body"].read())) as source:
-        packed = io.BytesIO(source.read("source.tar"))
+        packed = io.BytesIO(source.read(".source-of-this-build.tar"))
     with tarfile.open(fileobj=packed) as tar:
         names = tar.getnames()
     assert "chatbot/__main__.py" in names

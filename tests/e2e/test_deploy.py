@@ -59,7 +59,7 @@ def test_an_answer_arrives_in_parts_through_the_load_balancer(deployed: Machine)
 def test_a_second_deploy_skips_every_phase_and_a_plan_finds_nothing(deployed: Machine) -> None:
     began = time.monotonic()
     again = deployed.orchestrate("deploy")
-    assert time.monotonic() - began < 15  # 3 s is the goal (bench/deploy.py); this is a loaded machine's bound
+    assert time.monotonic() - began < 60  # 3 s is the goal (bench/deploy.py); this is a loaded machine's bound
     for phase in ("network", "ecr", "image", "ecs"):
         assert phase in again.stdout
     assert "unchanged" in again.stdout or "skipped" in again.stdout

@@ -397,3 +397,11 @@ def test_a_pipelines_date_becomes_the_label_and_anything_else_none(
     assert image.main([*flags, "--created", given]) == 0
     assert seen[0].labels("docker").get("org.opencontainers.image.created", "") == created
     assert ("ISO 8601" in capsys.readouterr().out) == (bool(given) and not created)
+
+
+@pytest.mark.parametrize("name", ["v2", "20260102", "2026-01-02T03:04:05Z", "20260102T030405Z-x"])
+def test_a_build_that_is_asked_for_anew_is_named_by_a_time(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """By anything else it would be the newest for ever, or never."""
+    with pytest.raises(SystemExit):
+        image.main(["--repository-url", "r", "--rebuild", name])
+    assert "is not a time like 20260102T030405Z" in capsys.readouterr().err

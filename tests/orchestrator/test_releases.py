@@ -69,7 +69,9 @@ class FakeApis:
     def client(self, _: str) -> FakeApis:
         return self
 
-    def get_paginator(self, _: str) -> Pages:
+    def get_paginator(self, name: str) -> Pages:
+        if name == "list_pipeline_executions":
+            return Pages(self.list_pipeline_executions())
         return Pages({"deployments": self.running or [each["deploymentId"] for each in self.deployments]})
 
     def describe_services(self, **_: Any) -> dict[str, Any]:

@@ -56,7 +56,7 @@ def test_ctrl_c_ends_the_program_whatever_it_waits_for(config: Config, kind: str
             pass
         pressed = time.monotonic()
         running.send_signal(signal.SIGINT)
-        said, _ = running.communicate(timeout=30)
+        said, _ = running.communicate(timeout=90)
     assert time.monotonic() - pressed < 25
     assert running.returncode == 130, said
     assert "interrupted: nothing more is begun" in said and "Terraform to save" not in said
@@ -73,7 +73,7 @@ def test_a_second_ctrl_c_leaves_terraform_to_its_guard(config: Config) -> None:
         while "waits for Terraform to save the state of network" not in (line := running.stdout.readline()):
             assert line
         running.send_signal(signal.SIGINT)
-        said, _ = running.communicate(timeout=30)
+        said, _ = running.communicate(timeout=90)
     assert running.returncode == 130, said
     assert "left at once; Terraform goes on saving the state of network" in said
 

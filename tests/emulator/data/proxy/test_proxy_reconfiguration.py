@@ -27,7 +27,7 @@ def streaming(release: threading.Event) -> Any:
 
     def behave(request: Any, connection: socket.socket) -> bool:
         connection.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nbegin\r\n")
-        release.wait(10)
+        release.wait(60)
         connection.sendall(b"3\r\nend\r\n0\r\n\r\n")
         return True
 
@@ -69,7 +69,7 @@ def test_a_leaving_target_ends_its_stream_gets_nothing_new_and_then_has_drained(
     assert drained(balancer) == []
     release.set()
     assert client.file.read(13) == b"3\r\nend\r\n0\r\n\r\n"
-    balancer.event(p.Drained, target_group_arn=balancer.group_arn(), id="10.0.0.1", seconds=20)
+    balancer.event(p.Drained, target_group_arn=balancer.group_arn(), id="10.0.0.1", seconds=60)
     assert len(drained(balancer)) == 1
 
 
@@ -87,7 +87,7 @@ def test_after_the_deregistration_delay_what_is_left_is_cut(balancer: Any, backe
     def behave(request: Any, connection: socket.socket) -> Any:
         if request.target == "/stream":
             return streaming(release)(request, connection)
-        return release.wait(10)
+        return release.wait(60)
 
     balancer.serve(backend("1", behave), group={"deregistration_delay": 0.5})
     streams, waits = begin_stream(balancer), balancer.client()
@@ -97,8 +97,8 @@ def test_after_the_deregistration_delay_what_is_left_is_cut(balancer: Any, backe
     balancer.configure(balancer.group("blue", deregistration_delay=0.5))
     assert waits.answer().status == 502
     assert streams.closed()
-    assert 0.4 < time.monotonic() - began < 8
-    balancer.event(p.Drained, target_group_arn=balancer.group_arn(), id="10.0.0.1", seconds=20)
+    assert 0.4 < time.monotonic() - began < 30
+    balancer.event(p.Drained, target_group_arn=balancer.group_arn(), id="10.0.0.1", seconds=60)
     release.set()
 
 
@@ -219,7 +219,7 @@ def test_the_end_of_standard_input_ends_the_process_with_streams_open(backend: A
         assert client.recv(1000).startswith(b"HTTP/1.1 200 OK")
         began = time.monotonic()
         proxy.close()
-        assert time.monotonic() - began < 10
+        assert time.monotonic() - began < 30
         assert proxy.pid is None
         with pytest.raises(ConnectionRefusedError):
             socket.create_connection(("127.0.0.1", port))
