@@ -35,6 +35,9 @@ ENV PATH=/venv/bin:$PATH LD_LIBRARY_PATH=/venv/lib PYTHONUNBUFFERED=1 PYTHONDONT
 WORKDIR /app
 COPY chatbot/ ./chatbot/
 RUN python -m compileall -q --invalidation-mode unchecked-hash chatbot
+# What a bundle's containers have installed: it runs none of the above (docs/image.md).
+ARG WITH_MODEL=0
+LABEL dev.chatbot.requirements="/app/chatbot/requirements/app.txt /app/chatbot/requirements/model.txt?$WITH_MODEL"
 LABEL org.opencontainers.image.title="chatbot" org.opencontainers.image.licenses="Apache-2.0"
 USER 10001:10001
 EXPOSE 7860

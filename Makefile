@@ -1,5 +1,7 @@
 # One machine or AWS, the same commands: `make deploy` (environments/local.toml), `make deploy ENV=prod`.
 ENV    ?= local
+# More for the orchestrator: make deploy ARGS=--refresh
+ARGS   ?=
 PHASE  ?= ecs
 # The first that runs and is new enough; a name on PATH may be a version manager's shim for nothing.
 PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11; do \
@@ -17,47 +19,50 @@ unexport PYTHONDONTWRITEBYTECODE
 EMULATED := $(shell grep -lsE '^ *endpoint_url *= *"http://(localhost|127)' environments/$(ENV).toml)
 
 .DEFAULT_GOAL := help
-.PHONY: help install deploy phase plan status outputs logs release history rollback destroy chat doctor test test-fast test-slow check bench lock clean
+.PHONY: help install deploy phase plan status outputs logs secret release history rollback destroy chat doctor test test-fast test-slow check bench lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 deploy: install emulator ## everything, from nothing to a URL to chat at
-	@$(RUN) orchestrator deploy --env $(ENV)
+	@$(RUN) orchestrator deploy --env $(ENV) $(ARGS)
 
 phase: install emulator ## one phase: make phase PHASE=ecs
-	@$(RUN) orchestrator phase $(PHASE) --env $(ENV)
+	@$(RUN) orchestrator phase $(PHASE) --env $(ENV) $(ARGS)
 
 plan: install emulator ## what a deploy would change
-	@$(RUN) orchestrator plan --env $(ENV)
+	@$(RUN) orchestrator plan --env $(ENV) $(ARGS)
 
 status: install ## phases, colours, tasks, alarms
-	@$(RUN) orchestrator status --env $(ENV)
+	@$(RUN) orchestrator status --env $(ENV) $(ARGS)
 
 outputs: install ## what the stacks answer
-	@$(RUN) orchestrator outputs --env $(ENV)
+	@$(RUN) orchestrator outputs --env $(ENV) $(ARGS)
 
 logs: install ## what the tasks say
-	@$(RUN) orchestrator logs --env $(ENV)
+	@$(RUN) orchestrator logs --env $(ENV) $(ARGS)
+
+secret: install ## a Hugging Face token for the tasks, from standard input: make secret < token.txt
+	@$(RUN) orchestrator secret set --env $(ENV) $(ARGS)
 
 release: install ## commit first; then push, build, blue/green, live
-	@$(RUN) orchestrator release --env $(ENV)
+	@$(RUN) orchestrator release --env $(ENV) $(ARGS)
 
 history: install ## releases: commit, digest, who, when, result
-	@$(RUN) orchestrator history --env $(ENV)
+	@$(RUN) orchestrator history --env $(ENV) $(ARGS)
 
 rollback: install ## back to the release before
-	@$(RUN) orchestrator rollback --env $(ENV)
+	@$(RUN) orchestrator rollback --env $(ENV) $(ARGS)
 
 destroy: install ## everything down, and a scan that shows that nothing is left
-	@$(RUN) orchestrator destroy --env $(ENV) $(if $(EMULATED),--yes)
+	@$(RUN) orchestrator destroy --env $(ENV) $(if $(EMULATED),--yes) $(ARGS)
 	@$(if $(EMULATED),$(RUN) emulator stop)
 
 chat: install ## the chatbot alone, without a cloud
 	@HOST=127.0.0.1 $(RUN) chatbot
 
 doctor: install ## what a deploy needs, each with its remedy
-	@$(RUN) orchestrator doctor --env $(ENV)
+	@$(RUN) orchestrator doctor --env $(ENV) $(ARGS)
 
 test: install ## the tests, the ones that deploy included (10 minutes at most)
 	@$(PYTEST) -m "not slow"

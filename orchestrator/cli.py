@@ -144,7 +144,14 @@ def outputs(env: Env = "local", as_json: Json = False, sets: Sets = None, root: 
 
 @app.command()
 def destroy(
-    env: Env = "local", yes: Yes = False, as_json: Json = False, sets: Sets = None, root: Root = CHECKOUT
+    env: Env = "local",
+    with_data: Annotated[
+        bool, typer.Option("--with-data", help="Images and artifacts that settings protect, too.")
+    ] = False,
+    yes: Yes = False,
+    as_json: Json = False,
+    sets: Sets = None,
+    root: Root = CHECKOUT,
 ) -> None:
     """Everything down, in reverse order, then a scan of the APIs that shows that nothing is left."""
 
@@ -154,7 +161,7 @@ def destroy(
         if not yes:
             confirm(f"destroy '{runner.config.prefix}' of environment '{runner.config.name}' with all its data?")
         with terminal.board(runner):
-            outcomes = runner.destroy()
+            outcomes = runner.destroy(with_data=with_data)
         found = leaks.scan(runner.site.aws)
         if not found:
             terminal.say(f"nothing is left: looked for {leaks.count()} kinds of resources")

@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 
 from orchestrator.errors import BadSetting, Refused
 from orchestrator.rules import RULES
-from orchestrator.settings import SETTINGS, TABLES, Setting, find
+from orchestrator.settings import NAME, SETTINGS, TABLES, Setting, find
 
 PREFIX = "CHATBOT_DEPLOY_"
 CHECKOUT = Path(__file__).resolve().parent.parent
@@ -44,7 +44,7 @@ class Config:
     @property
     def prefix(self) -> str:
         """What every resource is named after."""
-        return str(self.get("environment", "name"))
+        return str(self.get("environment", "name")) or f"chatbot-{self.name}"
 
     @property
     def region(self) -> str:
@@ -213,12 +213,8 @@ def _check_together(config: Config, where: Mapping[tuple[str, str], str]) -> Non
             place = where[rule.table, rule.key].replace("default", config.source)
             raise BadSetting(place, f"{rule.table}.{rule.key}", rule.problem, rule.remedy)
 
-    # <name>-<environment>-state-<account>-<region>, of at most 63 characters (tools/bucket.py).
-    length = len(f"{config.prefix}-{config.name}-state--{config.region}") + 12
-    if length > 63 and not config.get("environment", "state_bucket"):
-        place = where["environment", "name"].replace("default", config.source)
-        problem = f"is too long with the environment's and the region's: the state bucket's would have {length} of 63"
-        raise BadSetting(place, "environment.name", problem, "shorten it, or set environment.state_bucket")
+    if problem := NAME(config.prefix):
+        raise BadSetting(config.source, "environment.name", f"is not set, and {problem}", "set a shorter one")
 
 
 def _nearest(word: str, known: Iterable[str]) -> str:

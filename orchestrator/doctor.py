@@ -149,8 +149,6 @@ def _model(site: Site) -> Finding:
         return Finding("model", "warning", lack, model.remedy(config))
     if not model.is_remote(config, token):
         return Finding("model", "ok", "the one that is in the image")
-    if config.get("ecs", "chatbot_backend") == "huggingface" and not token:
-        return Finding("model", "warning", "no token is set: tasks will not start", config.command("secret set"))
     reply = model.ask(config, token)
     return Finding("model", "ok" if reply.ready else "warning" if reply.again else "error", reply.text, reply.remedy)
 

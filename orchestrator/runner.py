@@ -12,10 +12,10 @@ from typing import Any
 
 from orchestrator import image_phase, phases
 from orchestrator.config import Config
-from orchestrator.errors import DeployError, Interrupted, NotApplied, PhasesFailed, Refused
+from orchestrator.errors import DeployError, Interrupted, NotApplied, NotNow, PhasesFailed, Refused
 from orchestrator.phases import Phase
 from orchestrator.site import Outcome, Site, check_ports
-from orchestrator.tools import image, leaks, model, service
+from orchestrator.tools import contents, image, model, service
 from orchestrator.tools.aws import explained
 from orchestrator.tools.terraform_events import Listener, Progress
 from orchestrator.turns import Turns
@@ -89,30 +89,34 @@ class Runner:
             return [Outcome(name, "planned", "everything: nothing is applied yet") for name in wanted]
         return self._run(wanted, self._plan, "plan")
 
-    def destroy(self) -> list[Outcome]:
-        """Every phase, in reverse order; then the state bucket when it is ours."""
+    def destroy(self, *, with_data: bool = False) -> list[Outcome]:
+        """Every phase, in reverse order; then the state bucket when it is ours. ``with_data``: images and artifacts
+        too, where settings protect them."""
         if not self.site.bucket.exists():
             return [Outcome(name, "skipped", "there is nothing") for name in phases.names()]
         with self._locked("destroy"):
             self.survey()
-            self._refuse_unwilling()
+            self._empty(with_data)
             outcomes = self._run(phases.names(), self._destroy, "destroy", reverse=True)
             service.forget_insights(self.site.aws, self.config.prefix)
             if self.site.bucket.is_ours:
                 self.site.bucket.delete()
             return outcomes
 
-    def _refuse_unwilling(self) -> None:
+    def _empty(self, with_data: bool) -> None:
         """A repository with images in it would fail half way, after the service is gone."""
         with explained("looking before the destroy"):
-            unwilling = leaks.unwilling(self.site.aws, self.site.states.values())
-        if unwilling:
-            what = ", ".join(name for name, _ in unwilling)
-            settings = ", ".join(f"{setting} = true" for _, setting in unwilling)
+            held = contents.held(self.site.aws, self.site.states.values())
+        if held and not with_data:
+            settings = ", ".join(f"{one.setting} = true" for one in held)
             raise Refused(
-                f"not empty, and protected from being deleted: {what}",
-                f"set {settings} in {self.config.source}, run {self.config.command('deploy')}, then destroy",
+                f"not empty, and protected from being deleted: {', '.join(map(str, held))}",
+                f"lose what they hold: {self.config.command('destroy --with-data')}; or set {settings} in "
+                f"{self.config.source}, deploy, then destroy",
             )
+        for one in held:
+            self.site.say(f"empties {one}")
+            contents.empty(self.site.aws, one)
 
     def survey(self, *, create: bool = True) -> None:
         """What is known to be applied, fetched at once."""
@@ -205,6 +209,8 @@ class Runner:
             raise Refused(what, f"release it: {self.config.command('release --rebuild')}")
         if "image" in due:
             image.choose(self.config.get("image", "builder"), self.config.endpoint_url)
+        if "ecs" in due and (why := model.needs_token(self.config)) and not phases.token(self.site):
+            raise NotNow(why, f"set one first: {self.config.command('secret set')}; it may come before everything else")
         if "network" in due:
             check_ports(self.site)
         if set(due) - {"image"}:

@@ -88,10 +88,10 @@ def _build_args(value: dict[str, Any]) -> str:
 PORT = between(1, 65535)
 # ECR takes no two hyphens in a row, a load balancer's name does not begin with "internal-", a security group's not with "sg-".
 NAME = like(
-    r"(?!internal-|sg-)(?=.{2,20}$)[a-z][a-z0-9]*(-[a-z0-9]+)*",
-    "'chatbot' (2 to 20 lower-case letters, digits and single hyphens; not internal-… or sg-…)",
+    r"(?!internal-|sg-)(?=.{2,26}$)[a-z][a-z0-9]*(-[a-z0-9]+)*",
+    "'chatbot' (2 to 26 lower-case letters, digits and single hyphens; not internal-… or sg-…)",
 )
-REGION = like(r"[a-z]{2}(-[a-z]+)+-\d", "'us-east-1'")
+REGION = like(r"[a-z]{2,4}(-[a-z]+)+-\d{1,2}", "'us-east-1'")
 URL = like(r"(https?://[^\s/@]+(:\d+)?/?)?", "'http://localhost:4566'")
 LOG_DAYS = one_of(
     1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653
@@ -104,7 +104,7 @@ SIZES = tuple(f"BUILD_GENERAL1_{size}" for size in ("SMALL", "MEDIUM", "LARGE"))
 # fmt: off
 
 SETTINGS: tuple[Setting, ...] = (
-    Setting("environment", "name", str, "chatbot", "Name of everything that is made.", NAME),
+    Setting("environment", "name", str, "", "Name of everything that is made; empty: chatbot-<environment>.", lambda value: NAME(value) if value else ""),
     Setting("environment", "region", str, "us-east-1", "AWS region.", REGION),
     Setting("environment", "endpoint_url", str, "", "Where the AWS APIs answer, such as the emulator; empty means AWS.", URL),
     Setting("environment", "account", str, "", "AWS account that it belongs to, refused in any other; empty: that of the credentials.", like(r"(\d{12})?", "123456789012")),

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from orchestrator.tools import source
+from orchestrator.tools import ownership, source
 from orchestrator.tools.aws import Aws, code
 
 # Their create call is a put, so doing it twice is doing it once; of a task definition it makes one more revision.
@@ -27,14 +27,19 @@ Finder = Callable[[Aws, Values], str | None]
 
 
 def find(aws: Aws, resource_type: str, values: Values) -> str | None:
-    """The import id of the existing resource with the planned ``values``; None when there is none."""
+    """The import id of the existing resource with the planned ``values``; None when there is none.
+
+    Raises NotNow where there is one, of another owner.
+    """
     from botocore.exceptions import ClientError
 
     finder = FINDERS.get(resource_type)
     if finder is None:
         return None
     try:
-        return finder(aws, values)
+        if identifier := finder(aws, values):
+            ownership.check(aws, resource_type, identifier, values)
+        return identifier
     except KeyError:
         # A value that is known only after the apply of another resource: nothing can exist that depends on it yet.
         return None

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from orchestrator.errors import AwsFailed, Locked
+from orchestrator import names
+from orchestrator.errors import AwsFailed, Locked, NotNow
 from orchestrator.tools import process
 from orchestrator.tools.aws import Aws, code, explained, remedy_of
 
@@ -38,7 +39,7 @@ class State:
 
 
 class Bucket:
-    """The bucket of one environment (``<name>-<environment>-state-<account>-<region>`` unless set)."""
+    """The bucket of one environment (``<name>-state-<account>-<region>`` unless set)."""
 
     def __init__(self, aws: Aws) -> None:
         self._aws = aws
@@ -51,8 +52,7 @@ class Bucket:
     @property
     def name(self) -> str:
         config = self._aws.config
-        own = f"{config.prefix}-{config.name}-state-{self._aws.account()}-{config.region}"
-        return str(config.get("environment", "state_bucket")) or own
+        return str(config.get("environment", "state_bucket")) or names.state_bucket(config, self._aws.account())
 
     @property
     def is_ours(self) -> bool:
@@ -65,6 +65,7 @@ class Bucket:
         with explained("s3:HeadBucket"):
             try:
                 self._s3.head_bucket(Bucket=self.name)
+                self._check_owner()
             except ClientError as error:
                 if code(error) in ABSENT:
                     return False
@@ -75,6 +76,25 @@ class Bucket:
                     ) from None
                 raise
         return True
+
+    def _check_owner(self) -> None:
+        """A bucket of our own says by a tag which environment it is of: two of one name would undo each other."""
+        from botocore.exceptions import ClientError
+
+        if not self.is_ours:
+            return
+        try:
+            tags = self._s3.get_bucket_tagging(Bucket=self.name)["TagSet"]
+        except ClientError as error:
+            if code(error) == "NoSuchTagSet":  # of a run that was killed before it gave them
+                return
+            raise
+        owner = next((tag["Value"] for tag in tags if tag["Key"] == "Environment"), self._aws.config.name)
+        if owner != self._aws.config.name:
+            raise NotNow(
+                f"the name '{self._aws.config.prefix}' is taken by environment '{owner}' (bucket {self.name})",
+                "give each environment its own environment.name, or none: it is chatbot-<environment> then",
+            )
 
     def ensure(self) -> bool:
         """Makes the bucket private, versioned and encrypted; whether it was made now."""

@@ -29,6 +29,7 @@ from orchestrator.tools.image_source import Source
 from orchestrator.tools.registry import Access, Registry, access
 
 NO_ENGINE = "start a Docker engine"
+PACKAGES = "dev.chatbot.requirements"  # docs/image.md
 REBUILD = "%Y%m%dT%H%M%SZ"  # how a build that was asked for anew is named
 
 
@@ -131,7 +132,10 @@ def name(built: Built, tag: str, ecr: Any, say: Say) -> None:
 def _push_bundle(source: Source, registry: Registry, tag: str, say: Say) -> str:
     if source.rebuild:
         say("a bundle is what its files are: built anew it is the same")
-    image = bundle.build(source.stage(), source.context, source.platform, source.labels("bundle"), source.file)
+    stage = source.stage()
+    if PACKAGES not in stage.labels:
+        say(f"a bundle does not RUN anything: tasks have the packages that LABEL {PACKAGES} names, so none")
+    image = bundle.build(stage, source.context, source.platform, source.labels("bundle"), source.file)
     for digest, blob in image.blobs.items():
         sent = registry.push_blob(digest, blob)
         say(f"{'pushed' if sent else 'has'} {digest[7:19]} ({len(blob):,} bytes)")

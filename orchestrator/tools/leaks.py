@@ -5,13 +5,13 @@ The tagging API would be one call, but it does not know every service and forget
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from orchestrator import names
 from orchestrator.config import Config
 from orchestrator.tools.aws import Aws, explained
-from orchestrator.tools.bucket import State
 
 Look = Callable[[Aws, Config], Iterator[str]]
 
@@ -27,33 +27,6 @@ def scan(aws: Aws) -> list[str]:
         return [line for lines in pool.map(look, LOOKS) for line in lines]
 
 
-def unwilling(aws: Aws, states: Iterable[State | None]) -> list[tuple[str, str]]:
-    """What would refuse to be deleted because it is not empty, and the setting that must have been applied before."""
-    found = []
-    for kind, values in _resources(states):
-        if kind == "aws_ecr_repository" and not values.get("force_delete"):
-            name = values["name"]
-            if _any(aws.client("ecr"), "list_images", "imageIds", repositoryName=name):
-                found.append((f"repository {name}", "ecr.force_delete"))
-        elif kind == "aws_s3_bucket" and not values.get("force_destroy"):
-            name = values["bucket"]
-            if _any(aws.client("s3"), "list_object_versions", "Versions", Bucket=name):
-                found.append((f"bucket {name}", "artifacts.force_destroy"))
-    return found
-
-
-def _resources(states: Iterable[State | None]) -> Iterator[tuple[str, dict[str, Any]]]:
-    for state in filter(None, states):
-        for resource in state.managed:
-            for instance in resource.get("instances", []):
-                yield resource["type"], instance.get("attributes", {})
-
-
-def _any(client: Any, call: str, key: str, **parameters: Any) -> bool:
-    pages = client.get_paginator(call).paginate(**parameters)
-    return any(page.get(key) for page in pages)
-
-
 def count() -> int:
     """How many kinds of resources are looked for."""
     return len(LOOKS)
@@ -64,17 +37,15 @@ def _pages(client: Any, call: str, key: str, **parameters: Any) -> Iterator[Any]
         yield from page[key]
 
 
-def _ours(name: str, config: Config) -> bool:
-    return name == config.prefix or name.startswith((f"{config.prefix}-", f"{config.prefix}/"))
-
-
-def _named(service: str, call: str, key: str, attribute: str) -> Look:
-    """A paginated list whose entries carry their name."""
+def _named(service: str, call: str, key: str, attribute: str, resource_type: str) -> Look:
+    """A list whose entries are names or carry them, in pages where the API has pages of it."""
 
     def look(aws: Aws, config: Config) -> Iterator[str]:
-        for entry in _pages(aws.client(service), call, key):
-            name = entry if isinstance(entry, str) else entry[attribute]
-            if _ours(name.rpartition("/")[2] if name.startswith("arn:") else name, config):
+        client, ours = aws.client(service), names.of(config, aws.account(), resource_type)
+        found = _pages(client, call, key) if client.can_paginate(call) else getattr(client, call)()[key]
+        for entry in found:
+            name = entry[attribute] if attribute else entry
+            if name in ours:
                 yield name
 
     return look
@@ -94,22 +65,10 @@ def _tagged(call: str, key: str, attribute: str) -> Look:
     return look
 
 
-def _log_groups(aws: Aws, config: Config) -> Iterator[str]:
-    for group in _pages(aws.client("logs"), "describe_log_groups", "logGroups"):
-        if any(_ours(part, config) for part in group["logGroupName"].split("/")):
-            yield group["logGroupName"]
-
-
-def _key_aliases(aws: Aws, config: Config) -> Iterator[str]:
-    for alias in _pages(aws.client("kms"), "list_aliases", "Aliases"):
-        if _ours(alias["AliasName"].removeprefix("alias/"), config):
-            yield alias["AliasName"]
-
-
 def _scalable_targets(aws: Aws, config: Config) -> Iterator[str]:
     client = aws.client("application-autoscaling")
     for target in _pages(client, "describe_scalable_targets", "ScalableTargets", ServiceNamespace="ecs"):
-        if _ours(target["ResourceId"].rpartition("/")[2], config):
+        if target["ResourceId"] == f"service/{config.prefix}/{config.prefix}":
             yield target["ResourceId"]
 
 
@@ -121,7 +80,7 @@ def _services(aws: Aws, config: Config) -> Iterator[str]:
 
 def _clusters(aws: Aws, config: Config) -> Iterator[str]:
     ecs = aws.client("ecs")
-    arns = [arn for arn in _pages(ecs, "list_clusters", "clusterArns") if _ours(arn.rpartition("/")[2], config)]
+    arns = [arn for arn in _pages(ecs, "list_clusters", "clusterArns") if arn.rpartition("/")[2] == config.prefix]
     if arns:
         for cluster in ecs.describe_clusters(clusters=arns)["clusters"]:
             if cluster["status"] != "INACTIVE":
@@ -141,62 +100,52 @@ def _task_definitions(aws: Aws, config: Config) -> Iterator[str]:
 
 
 def _secrets(aws: Aws, config: Config) -> Iterator[str]:
+    ours = names.of(config, aws.account(), "aws_secretsmanager_secret")
     for secret in _pages(aws.client("secretsmanager"), "list_secrets", "SecretList"):
-        if _ours(secret["Name"], config) and not secret.get("DeletedDate"):
+        if secret["Name"] in ours and not secret.get("DeletedDate"):
             yield secret["Name"]
 
 
-def _pipelines(aws: Aws, config: Config) -> Iterator[str]:
-    for pipeline in aws.client("codepipeline").list_pipelines()["pipelines"]:
-        if _ours(pipeline["name"], config):
-            yield pipeline["name"]
-
-
-def _applications(aws: Aws, config: Config) -> Iterator[str]:
-    for name in aws.client("codedeploy").list_applications()["applications"]:
-        if _ours(name, config):
-            yield name
-
-
-def _rules(aws: Aws, config: Config) -> Iterator[str]:
-    for rule in aws.client("events").list_rules(NamePrefix=config.prefix)["Rules"]:
-        if _ours(rule["Name"], config):
-            yield rule["Name"]
+def _deployment_configs(aws: Aws, config: Config) -> Iterator[str]:
+    own = (f"{config.prefix}-canary-", f"{config.prefix}-linear-")  # with the numbers of a setting that may be gone
+    found = _pages(aws.client("codedeploy"), "list_deployment_configs", "deploymentConfigsList")
+    yield from (name for name in found if name.startswith(own))
 
 
 def _buckets(aws: Aws, config: Config) -> Iterator[str]:
-    kept = config.get("environment", "state_bucket")
-    for bucket in aws.client("s3").list_buckets()["Buckets"]:
-        other = f"{config.prefix}-" in bucket["Name"] and "-state-" in bucket["Name"]
-        mine = bucket["Name"].startswith(f"{config.prefix}-{config.name}-state-")
-        if _ours(bucket["Name"], config) and bucket["Name"] != kept and (mine or not other):
-            yield bucket["Name"]
+    ours = names.of(config, aws.account(), "aws_s3_bucket") - {config.get("environment", "state_bucket")}
+    yield from (each["Name"] for each in aws.client("s3").list_buckets()["Buckets"] if each["Name"] in ours)
 
 
 LOOKS: dict[str, Look] = {
-    "alarm": _named("cloudwatch", "describe_alarms", "MetricAlarms", "AlarmName"),
-    "CodeBuild project": _named("codebuild", "list_projects", "projects", ""),
-    "CodeCommit repository": _named("codecommit", "list_repositories", "repositories", "repositoryName"),
-    "CodeDeploy application": _applications,
-    "container repository": _named("ecr", "describe_repositories", "repositories", "repositoryName"),
+    "alarm": _named("cloudwatch", "describe_alarms", "MetricAlarms", "AlarmName", "aws_cloudwatch_metric_alarm"),
+    "CodeBuild project": _named("codebuild", "list_projects", "projects", "", "aws_codebuild_project"),
+    "CodeCommit repository": _named(
+        "codecommit", "list_repositories", "repositories", "repositoryName", "aws_codecommit_repository"
+    ),
+    "CodeDeploy application": _named("codedeploy", "list_applications", "applications", "", "aws_codedeploy_app"),
+    "CodeDeploy configuration": _deployment_configs,
+    "container repository": _named(
+        "ecr", "describe_repositories", "repositories", "repositoryName", "aws_ecr_repository"
+    ),
     "ECS cluster": _clusters,
     "ECS service": _services,
     "ECS task": _tasks,
-    "event rule": _rules,
-    "function": _named("lambda", "list_functions", "Functions", "FunctionName"),
+    "event rule": _named("events", "list_rules", "Rules", "Name", "aws_cloudwatch_event_rule"),
+    "function": _named("lambda", "list_functions", "Functions", "FunctionName", "aws_lambda_function"),
     "internet gateway": _tagged("describe_internet_gateways", "InternetGateways", "InternetGatewayId"),
-    "key alias": _key_aliases,
-    "load balancer": _named("elbv2", "describe_load_balancers", "LoadBalancers", "LoadBalancerName"),
-    "log group": _log_groups,
-    "pipeline": _pipelines,
-    "role": _named("iam", "list_roles", "Roles", "RoleName"),
+    "key alias": _named("kms", "list_aliases", "Aliases", "AliasName", "aws_kms_alias"),
+    "load balancer": _named("elbv2", "describe_load_balancers", "LoadBalancers", "LoadBalancerName", "aws_lb"),
+    "log group": _named("logs", "describe_log_groups", "logGroups", "logGroupName", "aws_cloudwatch_log_group"),
+    "pipeline": _named("codepipeline", "list_pipelines", "pipelines", "name", "aws_codepipeline"),
+    "role": _named("iam", "list_roles", "Roles", "RoleName", "aws_iam_role"),
     "route table": _tagged("describe_route_tables", "RouteTables", "RouteTableId"),
     "S3 bucket": _buckets,
     "scalable target": _scalable_targets,
     "secret": _secrets,
     "security group": _tagged("describe_security_groups", "SecurityGroups", "GroupId"),
     "subnet": _tagged("describe_subnets", "Subnets", "SubnetId"),
-    "target group": _named("elbv2", "describe_target_groups", "TargetGroups", "TargetGroupName"),
+    "target group": _named("elbv2", "describe_target_groups", "TargetGroups", "TargetGroupName", "aws_lb_target_group"),
     "task definition": _task_definitions,
     "VPC": _tagged("describe_vpcs", "Vpcs", "VpcId"),
 }

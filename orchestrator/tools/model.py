@@ -46,11 +46,20 @@ def is_remote(config: Config, token: str) -> bool:
 def lacks(config: Config, token: str) -> str:
     """What a deployment without any model should know; empty where there is one to ask."""
     in_image = str(config.get("image", "build_args").get("WITH_MODEL", "")) == "1"
-    if is_remote(config, token) or in_image or config.endpoint_is_loopback:
+    if (why := needs_token(config)) and not token:
+        return why
+    if is_remote(config, token) or in_image:
         return ""
     if config.get("ecs", "chatbot_backend") == "embedded":
         return "ecs.chatbot_backend is embedded, and no model is in the image: tasks will not be ready"
     return "no token, no server of a model, and none in the image: the page will say that it has no model"
+
+
+def needs_token(config: Config) -> str:
+    """What holds without a token: no task starts (chatbot/settings.py refuses it); empty where none is needed."""
+    if config.get("ecs", "chatbot_backend") == "huggingface":
+        return "ecs.chatbot_backend is huggingface, and no token is set: tasks will not start"
+    return ""
 
 
 def remedy(config: Config) -> str:

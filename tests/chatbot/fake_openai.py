@@ -158,9 +158,11 @@ STREAMS: dict[str, Callable[[str], Lines]] = {
 }  # fmt: skip
 
 
-def begin(app: Starlette, port: int = 0) -> tuple[uvicorn.Server, str]:
-    """Serve on loopback in a thread; the server, and its URL."""
-    server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=port, log_level="critical"))
+def begin(app: Starlette, port: int = 0, **options: Any) -> tuple[uvicorn.Server, str]:
+    """Serve on loopback in a thread; the server, and its URL. ``options`` are uvicorn's."""
+    server = uvicorn.Server(
+        uvicorn.Config(app, **{"host": "127.0.0.1", "port": port, "log_level": "critical", **options})
+    )
     threading.Thread(target=server.run, daemon=True).start()
     while not server.started:
         threading.Event().wait(0.01)
@@ -215,10 +217,10 @@ class FakeOpenAI:
             self.abandoned += 1
             raise
 
-    def start(self, port: int = 0) -> FakeOpenAI:
-        """Serve on loopback in a thread."""
+    def start(self, port: int = 0, **options: Any) -> FakeOpenAI:
+        """Serve on loopback in a thread; ``options`` are uvicorn's."""
         routes = [Route("/v1/models", self.models), Route("/v1/chat/completions", self.completions, methods=["POST"])]
-        self._server, url = begin(Starlette(routes=routes), port)
+        self._server, url = begin(Starlette(routes=routes), port, **options)
         self.url = f"{url}/v1"
         return self
 

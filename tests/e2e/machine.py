@@ -64,7 +64,7 @@ class Machine:
         tables["environment"]["endpoint_url"] = self.endpoint
         tables["network"] |= {"production_port": self.production_port, "test_port": self.test_port}
         # A test means the same on a machine where a Docker engine happens to run; Docker's own tests say so.
-        tables["image"] = {"builder": "docker" if self.runtime == "docker" else "bundle"}
+        tables["image"] |= {"builder": "docker" if self.runtime == "docker" else "bundle"}
         for table, values in self.settings.items():
             tables[table] = tables.get(table, {}) | values
         lines: list[str] = []

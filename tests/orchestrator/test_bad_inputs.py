@@ -79,7 +79,7 @@ TABLE = [
     Bad("two hyphens in a name", ("environment.name", "single hyphens"), toml=LOCAL + 'name = "my--bot"\n'),
     Bad("a name that load balancers refuse", ("environment.name", "internal-"), toml=LOCAL + 'name = "internal-bot"\n'),
     Bad("a name that security groups refuse", ("environment.name", "sg-"), toml=LOCAL + 'name = "sg-bot"\n'),
-    Bad("names too long together", ("environment.name", "65 of 63", "state_bucket"), arguments=("deploy", "--env", "production", "--set", "environment.name=conversational-agent", "--set", "environment.region=ap-southeast-1")),
+    Bad("a name that is too long", ("environment.name", "2 to 26"), toml=LOCAL + f'name = "{"n" * 27}"\n'),
     Bad("plain HTTP that nobody chose", ("network.allow_http", "certificate_arn"), env={"CHATBOT_DEPLOY_NETWORK_ALLOW_HTTP": "false"}),
     Bad("one port twice", ("network.test_port", "production port too"), toml=LOCAL + "[network]\nproduction_port = 8080\n"),
     Bad("a port that is none", ("network.production_port", "70000"), toml=LOCAL + "[network]\nproduction_port = 70000\n"),

@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from orchestrator.errors import Locked, Unreachable
+from orchestrator.errors import Locked, NotNow, Unreachable
 from orchestrator.site import Site
 from orchestrator.tools import process
 from orchestrator.tools.bucket import LOCK, Bucket
@@ -34,11 +34,21 @@ def test_the_bucket_is_private_versioned_and_encrypted(site: Site) -> None:
     assert site.bucket.ensure() is True
     assert site.bucket.ensure() is False
     s3, name = site.aws.client("s3"), site.bucket.name
-    assert name == f"{site.config.prefix}-local-state-{site.aws.account()}-us-east-1"
+    assert name == f"{site.config.prefix}-state-{site.aws.account()}-us-east-1"
     assert s3.get_bucket_versioning(Bucket=name)["Status"] == "Enabled"
     assert all(s3.get_public_access_block(Bucket=name)["PublicAccessBlockConfiguration"].values())
     rules = s3.get_bucket_encryption(Bucket=name)["ServerSideEncryptionConfiguration"]["Rules"]
     assert rules[0]["ApplyServerSideEncryptionByDefault"]["SSEAlgorithm"] == "AES256"
+
+
+def test_a_name_that_another_environment_has_is_refused_with_whose_it_is(site: Site) -> None:
+    site.bucket.ensure()
+    tags = [{"Key": "Application", "Value": site.config.prefix}, {"Key": "Environment", "Value": "staging"}]
+    site.aws.client("s3").put_bucket_tagging(Bucket=site.bucket.name, Tagging={"TagSet": tags})
+    with pytest.raises(NotNow, match=f"the name '{site.config.prefix}' is taken by environment 'staging'"):
+        site.bucket.ensure()
+    site.aws.client("s3").delete_bucket_tagging(Bucket=site.bucket.name)
+    assert site.bucket.exists(), "of a run that was killed before it gave tags"
 
 
 def test_a_second_deploy_is_refused_with_who_and_since_when(site: Site, bucket: Bucket) -> None:

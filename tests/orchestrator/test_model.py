@@ -13,6 +13,7 @@ from chatbot.settings import BACKENDS
 from orchestrator import config as configuration
 from orchestrator import doctor
 from orchestrator.config import CHECKOUT, Config
+from orchestrator.errors import NotNow
 from orchestrator.runner import Runner
 from orchestrator.site import Site
 from orchestrator.tools import model, secret
@@ -87,7 +88,10 @@ def test_the_doctor_asks_with_the_token_that_is_stored_and_before_there_is_one_n
 
 
 def test_a_model_in_the_image_is_asked_by_nobody_and_none_at_all_is_a_finding(config: Config, site: Site) -> None:
-    assert finding(site) == doctor.Finding("model", "ok", "the one that is in the image")
+    assert "none in the image" in finding(site).text
+    in_image = [f"environment.name={site.config.prefix}", 'image.build_args={ WITH_MODEL = "1" }']
+    has = Site(configuration.load("local", site.config.root, in_image, {}), site.say)
+    assert finding(has) == doctor.Finding("model", "ok", "the one that is in the image")
     values = {**config.values, "environment": {**config.table("environment"), "endpoint_url": ""}}
     on_aws = configuration.Config("prod", config.root, values, config.source)
     assert "no token, no server" in model.lacks(on_aws, "") and not model.lacks(on_aws, TOKEN)
@@ -164,3 +168,16 @@ def test_who_is_asked_is_what_the_chatbot_itself_decides(
     sets = [f"ecs.chatbot_backend={backend}", *([f"ecs.chatbot_base_url={base_url}"] if base_url else [])]
     ours = configuration.load("local", config.root, sets, {})
     assert model.is_remote(ours, token) == (decided != "embedded")
+
+
+def test_a_deploy_whose_tasks_could_not_start_is_refused_until_there_is_a_token(site: Site) -> None:
+    asks = of(site, backend="huggingface")
+    assert "no token is set: tasks will not start" in finding(asks).text
+    runner = Runner(asks.config, lambda _: None, print)
+    with pytest.raises(NotNow, match="no token is set") as refused:
+        runner.deploy()
+    assert "secret set" in refused.value.remedy
+    applied(site, TOKEN)
+    runner = Runner(asks.config, lambda _: None, print)
+    runner.survey(create=False)
+    assert not runner.lacking()

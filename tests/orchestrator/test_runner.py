@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections.abc import Callable
@@ -219,8 +220,32 @@ def test_a_destroy_that_would_stop_half_way_is_refused_before_it_begins(runner: 
     site.bucket.write("ecr.tfstate", {"serial": 1, "lineage": "l", "resources": [repository]})
     with pytest.raises(Refused, match="not empty") as refused:
         runner.destroy()
-    assert "ecr.force_delete = true" in refused.value.remedy
+    assert "ecr.force_delete = true" in refused.value.remedy and "destroy --with-data" in refused.value.remedy
     assert works["ecr"].done == []
+
+
+def test_a_destroy_with_its_data_empties_what_settings_protect(runner: Runner, works: Works) -> None:
+    site, name = runner.site, runner.config.prefix
+    site.bucket.ensure()
+    ecr, s3, bucket = site.aws.client("ecr"), site.aws.client("s3"), f"{name}-artifacts"
+    ecr.create_repository(repositoryName=name)
+    for number in range(3):
+        config = {"mediaType": "application/vnd.oci.image.config.v1+json", "digest": f"sha256:{number:064}", "size": 1}
+        manifest = {"schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json", "config": config}
+        ecr.put_image(repositoryName=name, imageManifest=json.dumps(manifest), imageTag=str(number))
+    s3.create_bucket(Bucket=bucket)
+    s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    for key in ("a", "b", "a"):
+        s3.put_object(Bucket=bucket, Key=key, Body=b"x")
+    s3.delete_object(Bucket=bucket, Key="b")
+    for kind, attributes in (("aws_ecr_repository", {"name": name}), ("aws_s3_bucket", {"bucket": bucket})):
+        resource = {"mode": "managed", "type": kind, "instances": [{"attributes": attributes}]}
+        stack = "ecr" if "ecr" in kind else "artifacts"
+        site.bucket.write(f"{stack}.tfstate", {"serial": 1, "lineage": "l", "resources": [resource]})
+    runner.destroy(with_data=True)
+    assert ecr.list_images(repositoryName=name)["imageIds"] == []
+    left = s3.list_object_versions(Bucket=bucket)
+    assert not left.get("Versions") and not left.get("DeleteMarkers")
 
 
 def test_refresh_looks_at_every_phase_though_nothing_changed_here(config: Config, runner: Runner, works: Works) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ipaddress
 import ssl
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -28,8 +29,8 @@ def server_context(certificate: Path) -> ssl.SSLContext:
     return context
 
 
-def make_certificate(path: Path) -> Path:
-    """A self-signed certificate for this machine and its key, in one file; one that is there and holds is kept."""
+def make_certificate(path: Path, *names: str) -> Path:
+    """A self-signed certificate for this machine and other names, and its key, in one file; one that holds is kept."""
     if _holds(path):
         return path
     key = ec.generate_private_key(ec.SECP256R1())
@@ -39,7 +40,7 @@ def make_certificate(path: Path) -> Path:
     draft = path.with_suffix(".new")  # whoever is killed while writing leaves the old one, or none
     draft.unlink(missing_ok=True)
     draft.touch(mode=0o600)
-    draft.write_bytes(_certificate(key).public_bytes(serialization.Encoding.PEM) + private)
+    draft.write_bytes(_certificate(key, names).public_bytes(serialization.Encoding.PEM) + private)
     draft.replace(path)
     return path
 
@@ -54,10 +55,10 @@ def _holds(path: Path) -> bool:
     return certificate.not_valid_after_utc > datetime.now(UTC) + timedelta(days=1)
 
 
-def _certificate(key: ec.EllipticCurvePrivateKey) -> x509.Certificate:
+def _certificate(key: ec.EllipticCurvePrivateKey, names: Sequence[str]) -> x509.Certificate:
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
     addresses = [x509.IPAddress(ipaddress.ip_address(address)) for address in ("127.0.0.1", "::1")]
-    hosts = x509.SubjectAlternativeName([x509.DNSName("localhost"), *addresses])
+    hosts = x509.SubjectAlternativeName([*map(x509.DNSName, ("localhost", *names)), *addresses])
     now = datetime.now(UTC)
     return (
         x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())

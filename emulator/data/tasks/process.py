@@ -1,4 +1,4 @@
-"""The `process` runtime: a bundle image's application layer, run with the emulator's own Python (docs/architecture.md).
+"""The `process` runtime: a bundle image's application layer, with the packages that it names (docs/architecture.md).
 
 Not a sandbox: a task has the rights of the user who runs the emulator, its memory is not limited, and the containers
 of a task do not share a localhost. Each has a copy of the image's files, a home and a folder for temporary files.
@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import sys
 import threading
 import uuid
 from collections.abc import Callable, Mapping, Sequence
@@ -18,6 +17,7 @@ from typing import IO
 
 from emulator.data.tasks import proc
 from emulator.data.tasks.lines import read_lines
+from emulator.data.tasks.packages import Packages
 from emulator.data.tasks.ports import Ports
 from emulator.data.tasks.runtime import BUNDLE_LABEL, Exit, Handle, Image, PullFailed, Spec, StartFailed, Usage
 from emulator.state.children import Child, Children
@@ -30,10 +30,11 @@ _PYTHONS = ("python", "python3")
 class ProcessRuntime:
     """`pull` gets an image with a `root`; `folder` is where containers have their files."""
 
-    def __init__(self, children: Children, folder: Path, pull: Callable[[str], Image]) -> None:
+    def __init__(self, children: Children, folder: Path, pull: Callable[[str], Image], packages: Packages) -> None:
         self._children = children
         self._folder = folder
         self._pull = pull
+        self._packages = packages
         self._ports = Ports()
         shutil.rmtree(folder, ignore_errors=True)  # of an emulator that was killed
 
@@ -44,6 +45,7 @@ class ProcessRuntime:
                 f"{reference} is no bundle image (label {BUNDLE_LABEL}=bundle): the process runtime runs only those."
                 " Build it with the orchestrator's bundle builder, or start the emulator where a Docker engine answers."
             )
+        self._packages.python(image)
         return image
 
     def host(self, image: Image) -> str:
@@ -60,7 +62,7 @@ class ProcessRuntime:
             raise StartFailed(
                 "CannotCreateContainerError", f"working directory {working_directory.name} is not in the image"
             )
-        container = _Process(folder, root, self._ports, spec)
+        container = _Process(folder, root, self._packages.python(spec.image), self._ports, spec)
         argv = container.argv([*_chosen(spec.entry_point, spec.image.entry_point), *_command(spec)])
         try:
             container.begin(self._children, argv, working_directory, on_output, on_exit)
@@ -94,10 +96,11 @@ def _inside(root: Path, path: str) -> Path:
 class _Process:
     """A container as a process group."""
 
-    def __init__(self, folder: Path, root: Path, ports: Ports, spec: Spec) -> None:
+    def __init__(self, folder: Path, root: Path, python: Path, ports: Ports, spec: Spec) -> None:
         self.runtime_id = uuid.uuid4().hex
         self._folder = folder
         self._root = root
+        self._python = python
         self._ports = ports
         self._spec = spec
         self._port = ports.take()
@@ -117,7 +120,7 @@ class _Process:
             **host,
             **image,
             **self._spec.environment,
-            "PATH": os.pathsep.join([str(Path(sys.executable).parent), "/usr/local/bin", "/usr/bin", "/bin"]),
+            "PATH": os.pathsep.join([str(self._python.parent), "/usr/local/bin", "/usr/bin", "/bin"]),
             "HOME": str(self._folder),
             "TMPDIR": str(self._folder / "tmp"),
             "HOST": "127.0.0.1",
@@ -133,7 +136,7 @@ class _Process:
 
     def argv(self, argv: Sequence[str]) -> list[str]:
         if argv and Path(argv[0]).name in _PYTHONS:
-            return [sys.executable, *argv[1:]]
+            return [str(self._python), *argv[1:]]
         return [self._mapped(argv[0]), *argv[1:]] if argv else []
 
     def begin(

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from emulator.control import ecr
 from emulator.data.registry import RegistryError
 from emulator.data.tasks.docker import DockerRuntime, engine
+from emulator.data.tasks.packages import Packages, folder_of
 from emulator.data.tasks.process import ProcessRuntime, image_from
 from emulator.data.tasks.runtime import BUNDLE_LABEL, Handle, Image, PullFailed, Runtime, Spec
 from emulator.state.store import Store
@@ -25,7 +26,8 @@ _REFERENCE = re.compile(
 def choose(store: Store) -> Runtime:
     """As the configuration says; `auto`: bundles as processes, every other image on Docker where an engine answers."""
     images = Images(store)
-    process = ProcessRuntime(store.children, store.folder / "tasks", images.pull)
+    packages = Packages(store.children, folder_of(store.folder))
+    process = ProcessRuntime(store.children, store.folder / "tasks", images.pull, packages)
     if store.config.runtime == "process":
         return process
     client = engine()

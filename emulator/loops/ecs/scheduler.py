@@ -9,6 +9,7 @@ from datetime import timedelta
 from emulator.control.ecs.tables import EcsTables, now
 from emulator.data.tasks.runtime import Runtime
 from emulator.loops.ecs import services
+from emulator.loops.ecs.ahead import Ahead
 from emulator.loops.ecs.balancers import Balancers
 from emulator.loops.ecs.life import Life
 from emulator.loops.ecs.metrics import Meter
@@ -30,11 +31,16 @@ class Scheduler:
         self._lives: dict[str, Life] = {}
         self.meter = Meter(store)
         self._runtime: Runtime | None = None
+        self._ahead: Ahead | None = None
         store.on_close(self.close)
 
     def step(self) -> None:
-        if self._runtime is None:  # at the start of the emulator: what a killed one left on Docker goes now
+        if (
+            self._runtime is None or self._ahead is None
+        ):  # the emulator starts: what a killed one left on Docker goes now
             self._runtime = choose(self._store)
+            self._ahead = Ahead(self._store, self._runtime)
+        self._ahead.look()
         for service in list(self._tables.services.values()):
             if service.status == "INACTIVE":
                 continue

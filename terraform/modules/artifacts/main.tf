@@ -16,7 +16,7 @@ resource "aws_kms_alias" "this" {
 }
 
 resource "aws_s3_bucket" "this" {
-  bucket        = "${var.name}-artifacts-${data.aws_caller_identity.this.account_id}-${data.aws_region.this.name}"
+  bucket        = "${var.name}-pipeline-${data.aws_caller_identity.this.account_id}-${data.aws_region.this.name}"
   force_destroy = var.force_destroy
 }
 

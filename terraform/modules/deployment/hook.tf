@@ -24,7 +24,7 @@ data "aws_iam_policy_document" "hook_assume" {
 resource "aws_iam_role" "hook" {
   for_each = local.hook
 
-  name               = "${var.name}-hook"
+  name               = "${var.name}-hook-${data.aws_region.this.name}"
   assume_role_policy = data.aws_iam_policy_document.hook_assume.json
 }
 

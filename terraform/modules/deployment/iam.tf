@@ -10,7 +10,7 @@ data "aws_iam_policy_document" "codedeploy_assume" {
 }
 
 resource "aws_iam_role" "codedeploy" {
-  name               = "${var.name}-codedeploy"
+  name               = "${var.name}-codedeploy-${data.aws_region.this.name}"
   assume_role_policy = data.aws_iam_policy_document.codedeploy_assume.json
 }
 

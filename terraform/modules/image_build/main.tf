@@ -39,6 +39,8 @@ data "aws_caller_identity" "this" {}
 
 data "aws_partition" "this" {}
 
+data "aws_region" "this" {}
+
 data "aws_iam_policy_document" "assume" {
   statement {
     actions = ["sts:AssumeRole"]
@@ -57,7 +59,7 @@ data "aws_iam_policy_document" "assume" {
 }
 
 resource "aws_iam_role" "this" {
-  name               = "${var.name}-image"
+  name               = "${var.name}-image-${data.aws_region.this.name}"
   assume_role_policy = data.aws_iam_policy_document.assume.json
 }
 

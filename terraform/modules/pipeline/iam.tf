@@ -38,7 +38,7 @@ data "aws_iam_policy_document" "artifacts_access" {
 # ---- the pipeline
 
 resource "aws_iam_role" "pipeline" {
-  name               = "${var.name}-pipeline"
+  name               = "${var.name}-pipeline-${data.aws_region.this.name}"
   assume_role_policy = data.aws_iam_policy_document.assume["codepipeline"].json
 }
 
@@ -127,7 +127,7 @@ resource "aws_iam_role_policy" "pipeline" {
 # ---- the build
 
 resource "aws_iam_role" "build" {
-  name               = "${var.name}-build"
+  name               = "${var.name}-build-${data.aws_region.this.name}"
   assume_role_policy = data.aws_iam_policy_document.assume["codebuild"].json
 }
 
@@ -157,7 +157,7 @@ resource "aws_iam_role_policy" "build" {
 resource "aws_iam_role" "events" {
   count = local.github ? 0 : 1
 
-  name               = "${var.name}-events"
+  name               = "${var.name}-events-${data.aws_region.this.name}"
   assume_role_policy = data.aws_iam_policy_document.assume["events"].json
 }
 

@@ -17,7 +17,7 @@ data "aws_iam_policy_document" "tasks_assume" {
 
 # What ECS does to start a task: pull the image, read the token, write the log.
 resource "aws_iam_role" "execution" {
-  name               = "${var.name}-execution"
+  name               = "${var.name}-execution-${data.aws_region.this.name}"
   assume_role_policy = data.aws_iam_policy_document.tasks_assume.json
 }
 
@@ -51,6 +51,6 @@ resource "aws_iam_role_policy" "execution" {
 
 # What the chatbot itself may do on AWS: nothing.
 resource "aws_iam_role" "task" {
-  name               = "${var.name}-task"
+  name               = "${var.name}-task-${data.aws_region.this.name}"
   assume_role_policy = data.aws_iam_policy_document.tasks_assume.json
 }

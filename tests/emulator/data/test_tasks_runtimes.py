@@ -19,6 +19,7 @@ import pytest
 
 from emulator.data.tasks.docker import LABEL, DockerRuntime, engine
 from emulator.data.tasks.docker import _digest as docker_digest
+from emulator.data.tasks.packages import Packages, folder_of
 from emulator.data.tasks.process import ProcessRuntime
 from emulator.data.tasks.runtime import Exit, Handle, Image, PullFailed, Runtime, Spec, StartFailed
 from emulator.state.children import Children
@@ -63,6 +64,10 @@ class Bench:
         return found
 
 
+def process_runtime(children: Children, folder: Path, image: Image) -> ProcessRuntime:
+    return ProcessRuntime(children, folder / "tasks", lambda _: image, Packages(children, folder_of(folder)))
+
+
 def process_bench(folder: Path) -> Iterator[Bench]:
     root = folder / "image"
     (root / "app").mkdir(parents=True)
@@ -70,7 +75,7 @@ def process_bench(folder: Path) -> Iterator[Bench]:
     image = Image("tiny", None, {"WHO": "image"}, working_directory="/app", labels={"dev.chatbot.builder": "bundle"},
                   root=root)  # fmt: skip
     children = Children(folder / "children")
-    yield Bench(ProcessRuntime(children, folder / "tasks", lambda _: image), image)
+    yield Bench(process_runtime(children, folder, image), image)
     children.close(1)
 
 
@@ -229,7 +234,7 @@ def test_a_process_is_told_its_port_and_python_is_the_emulators(processes: Bench
 
 
 def test_an_image_without_the_label_is_no_bundle(tmp_path: Path) -> None:
-    runtime = ProcessRuntime(Children(tmp_path / "c"), tmp_path / "t", lambda _: Image("x", None, root=tmp_path))
+    runtime = process_runtime(Children(tmp_path / "c"), tmp_path, Image("x", None, root=tmp_path))
     with pytest.raises(PullFailed, match="is no bundle image"):
         runtime.pull("x")
 

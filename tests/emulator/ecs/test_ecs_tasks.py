@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import time
 import urllib.error
@@ -193,9 +194,18 @@ def test_a_role_that_does_not_trust_ecs_is_refused(world: World) -> None:
     assert task["stoppedReason"].startswith(f"ECS was unable to assume the role '{role}'")
 
 
+def locked(*names: str) -> str:
+    """The lines of the project's own lock for these packages: what an installed project has at hand."""
+    entries = re.split(r"\n(?=\S)", (Path(__file__).parents[3] / "requirements.txt").read_text())
+    return "\n".join(entry for entry in entries if entry.partition("==")[0] in names)
+
+
 def test_code_in_a_task_calls_aws_as_its_task_role(world: World) -> None:
     script = "import boto3; print(boto3.client('sts').get_caller_identity()['Arn'], flush=True)"
-    image = world.push(Bundle(files={"app/server.py": script}), "caller")
+    names = ("boto3", "botocore", "jmespath", "python-dateutil", "s3transfer", "six", "urllib3")
+    packages = {"dev.chatbot.builder": "bundle", "dev.chatbot.requirements": "/app/packages.txt"}
+    files = {"app/server.py": script, "app/packages.txt": locked(*names)}
+    image = world.push(Bundle(files=files, labels=packages), "caller")
     arn = world.run(world.define(world.container(image=image)))
     world.reaches(arn, "STOPPED")
     assert any(line.startswith("arn:aws:sts::123456789012:assumed-role/task/") for line in lines(world, arn)), lines(

@@ -15,7 +15,7 @@ override_resource {
 
 override_resource {
   target = aws_s3_bucket.this
-  values = { arn = "arn:aws:s3:::chatbot-artifacts-123456789012-eu-west-1" }
+  values = { arn = "arn:aws:s3:::chatbot-pipeline-123456789012-eu-west-1" }
 }
 
 variables {
@@ -47,7 +47,7 @@ run "artifacts_are_versioned_expire_and_are_safe_from_destroy" {
 
 run "the_name_is_the_accounts_and_the_regions_own" {
   assert {
-    condition     = output.bucket == "chatbot-artifacts-123456789012-eu-west-1" && output.key_arn == aws_kms_key.this.arn && output.bucket_arn == aws_s3_bucket.this.arn
+    condition     = output.bucket == "chatbot-pipeline-123456789012-eu-west-1" && output.key_arn == aws_kms_key.this.arn && output.bucket_arn == aws_s3_bucket.this.arn
     error_message = "Two accounts would want the same bucket."
   }
 }

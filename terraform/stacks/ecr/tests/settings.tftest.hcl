@@ -27,7 +27,7 @@ run "wrong_values_are_refused" {
 
   variables {
     keep_images = 1
-    name        = "a-name-of-more-than-twenty"
+    name        = "a-name-of-more-than-twenty-six"
   }
 
   expect_failures = [var.keep_images, var.name]
