@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 from rich.table import Table
 from rich.text import Text
@@ -149,7 +150,13 @@ def findings(found: list[Finding]) -> list[tuple[str, ...]]:
 def farewell(outputs: Mapping[str, Any], command: str) -> list[tuple[str, ...]]:
     """The last lines of a deploy: where to chat, and what to do next."""
     network = outputs.get("network") or {}
-    return [
-        ("chat", f"{network.get('url', '-')}   (production)   {network.get('test_url', '-')} (test listener)"),
-        ("next", command),
-    ]
+    chat = f"{network.get('url', '-')}   (production)   {network.get('test_url', '-')} (test listener)"
+    return [("chat", chat), *_record(network), ("next", command)]
+
+
+def _record(network: Mapping[str, Any]) -> list[tuple[str, ...]]:
+    """The record that a name of one's own needs: nothing here makes it."""
+    name, own = urlsplit(network.get("url", "")).hostname, network.get("load_balancer_dns_name")
+    if not name or not own or name == own:
+        return []
+    return [("record", f"{name} must lead to {own}: a CNAME, or an alias record of Route 53")]

@@ -5,14 +5,18 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
+import ssl
 import time
 import urllib.error
 import urllib.request
+from pathlib import Path
 
 import pytest
 from gradio_client import Client
 
-from tests.e2e.machine import Machine
+from emulator.data.repositories.tls import make_certificate
+from tests.e2e.machine import QUICK, Machine
 from tests.e2e.traffic import Traffic
 from tests.waiting import eventually
 
@@ -114,3 +118,23 @@ def test_the_token_may_come_before_everything_else(machine: Machine) -> None:
     assert "unchanged" in machine.orchestrate("phase", "secret", "--refresh").stdout
     stored = machine.client("secretsmanager").get_secret_value(SecretId="chatbot/hf-token")["SecretString"]
     assert stored == token
+
+
+@pytest.mark.slow(group="releases")
+def test_https_comes_up_in_one_deploy_though_its_name_leads_nowhere_yet(tmp_path: Path) -> None:
+    name, pem = "chat.example.com", make_certificate(tmp_path / "chat.pem", "chat.example.com")
+    certificate, _, key = pem.read_text().partition("-----BEGIN PRIVATE KEY-----")
+    variables = QUICK | {"SSL_CERT_FILE": str(pem)}
+    with Machine(tmp_path / "machine", variables=variables) as machine:
+        acm = machine.client("acm")
+        imported = acm.import_certificate(Certificate=certificate, PrivateKey=f"-----BEGIN PRIVATE KEY-----{key}")
+        own = {"certificate_arn": imported["CertificateArn"], "domain_name": name, "allow_http": False}
+        machine.settings = {"network": own}
+        machine.write_settings()
+        said = machine.orchestrate("deploy").stdout
+        assert f"https://{name}:{machine.production_port}" in said and f"{name} must lead to localhost" in said
+        visitor = ssl.create_default_context(cafile=str(pem))
+        plain = socket.create_connection(("127.0.0.1", machine.production_port))
+        with visitor.wrap_socket(plain, server_hostname=name) as page:
+            page.sendall(f"GET /readyz HTTP/1.1\r\nHost: {name}\r\nConnection: close\r\n\r\n".encode())
+            assert page.recv(1000).startswith(b"HTTP/1.1 200")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
 import sys
 import tomllib
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -66,6 +68,24 @@ class User:
         assert done.returncode == 0, f"{command}\n{done.stdout[-6000:]}\n{done.stderr[-6000:]}"
         return done.stdout + done.stderr
 
+    def shows(self, name: str, said: str) -> None:
+        """Where it is asked for (TABLE=1), what a command printed goes into docs/aws.md, on the ports that AWS has."""
+        if not os.environ.get("TABLE"):
+            return
+        for ours, usual in (
+            (self.machine.production_port, 80),
+            (self.machine.test_port, 8080),
+            (self.machine.port, 4566),
+        ):
+            said = said.replace(str(ours), str(usual))
+        said = re.sub(r" from /\S+| \(/\S+\)", "", said)  # where this machine has its programs
+        of_the_emulator = ("make[", "emulator ", "left behind: ")
+        lines = "\n".join(line.rstrip() for line in said.strip().splitlines() if not line.startswith(of_the_emulator))
+        marker, page = f"<!-- printed: {name} -->", PROJECT / "docs/aws.md"
+        before, _, after = page.read_text().partition(marker)
+        rest = after.partition("\n```\n")[2] if after.startswith("\n```text\n") else after.removeprefix("\n")
+        page.write_text(f"{before}{marker}\n```text\n{lines}\n```\n{rest}")
+
 
 @pytest.fixture
 def user(tmp_path: Path) -> Iterator[User]:
@@ -120,15 +140,27 @@ def test_all_of_them_in_their_order_as_printed(tmp_path: Path, router: FakeOpenA
         user.types(f"{sys.executable} -m emulator start --runtime process")
         user.types(copy)
         user.choose()
-        user.types(doctor)
-        assert "no model" in user.types(deploy)
+        user.shows("doctor", user.types(doctor))
+        said = user.types(deploy)
+        assert "no model" in said
+        user.shows("deploy", said)
         (user.machine.folder / "token.txt").write_text(TOKEN)
-        assert "answered in" in user.types(secret)
+        said = user.types(secret)
+        assert "answered in" in said
+        user.shows("secret", said)
         before = len(router.requests)
-        user.types(release)
+        user.shows("release", user.types(release))
         answer = Client(user.machine.url, verbose=False).predict("Anybody?", api_name="/chat")
         assert answer.strip() == "You said: Anybody?"
         assert len(router.requests) > before and "no model" not in user.types("make doctor ENV=prod")
-        assert "nothing is left" in user.types(destroy)
+        title = "A title of our own"
+        user.machine.edit("chatbot/branding.py", 'TITLE = "Chatbot"', f'TITLE = "{title}"')
+        user.machine.commit(title)
+        user.shows("change", user.types(release))
+        assert title in urllib.request.urlopen(user.machine.url, timeout=60).read().decode()
+        user.shows("status", user.types("make status ENV=prod"))
+        said = user.types(destroy)
+        assert "nothing is left" in said
+        user.shows("destroy", said)
     finally:
         user.machine.stop()

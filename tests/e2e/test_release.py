@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 import time
+import tomllib
 
 import pytest
 
@@ -34,7 +35,8 @@ EVENTS = ["BeforeInstall", "Install", "AfterInstall", "AllowTestTraffic", "After
 
 def digest_of_checkout(machine: Machine) -> str:
     """What the bundle builder makes of the commit that is checked out, without any pipeline."""
-    source = Source(machine.folder)
+    settings = tomllib.loads((machine.folder / f"environments/{machine.environment}.toml").read_text())
+    source = Source(machine.folder, arguments=settings["image"]["build_args"])
     built = bundle.build(source.stage(), machine.folder, source.platform, source.labels("bundle"), source.file)
     return built.digest
 

@@ -48,3 +48,12 @@ def test_the_image_that_serves_is_shown_with_its_age(pushed: datetime | None, sa
     assert found["digest"] == DIGEST
     (row,) = [row for row in view.status({"phases": [], "image": found}) if row[0] == "image"]
     assert row[1] == DIGEST[:19] and says in row[2]
+
+
+def test_a_name_of_ones_own_is_told_where_to_lead() -> None:
+    network = {"url": "https://chat.example.com", "test_url": "https://chat.example.com:8080"}
+    own = {"load_balancer_dns_name": "chatbot-prod-1.eu-central-1.elb.amazonaws.com"}
+    said = dict(row[:2] for row in view.farewell({"network": network | own}, "make status"))
+    assert said["record"].startswith("chat.example.com must lead to chatbot-prod-1.eu-central-1.elb.amazonaws.com")
+    here = {"url": "http://localhost:8000", "load_balancer_dns_name": "localhost"}
+    assert [row[0] for row in view.farewell({"network": here}, "make status")] == ["chat", "next"]

@@ -6,6 +6,7 @@ import importlib.util
 import json
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -13,6 +14,8 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+
+from emulator.data.repositories.tls import make_certificate, server_context
 
 FILE = Path(__file__).resolve().parents[2] / "terraform/modules/deployment/hook/hook.py"
 EVENT = {"DeploymentId": "d-1", "LifecycleEventHookExecutionId": "e-1"}
@@ -39,6 +42,7 @@ class Page:
     unavailable: int = 0
     asked: list[Any] = field(default_factory=list)
     cookies: list[str | None] = field(default_factory=list)
+    hosts: set[str] = field(default_factory=set)
     url: str = ""
 
     def status(self, path: str) -> int:
@@ -48,13 +52,15 @@ class Page:
         return self.statuses.get(path, 200)
 
 
-@pytest.fixture
-def page() -> Iterator[Page]:
+@contextmanager
+def serving(certificate: Path | None = None) -> Iterator[Page]:
+    """A page on a free port of loopback, over TLS with a certificate."""
     page = Page()
 
     class Handler(BaseHTTPRequestHandler):
         def _answer(self, body: bytes) -> None:
             page.cookies.append(self.headers["Cookie"])
+            page.hosts.add(self.headers["Host"])
             self.send_response(page.status(self.path))
             self.send_header("Set-Cookie", "AWSALB=task-1; Path=/")
             self.end_headers()
@@ -71,11 +77,19 @@ def page() -> Iterator[Page]:
             """Quiet."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    page.url = f"http://127.0.0.1:{server.server_port}"
+    if certificate:
+        server.socket = server_context(certificate).wrap_socket(server.socket, server_side=True)
+    page.url = f"http{'s' if certificate else ''}://127.0.0.1:{server.server_port}"
     threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     yield page
     server.shutdown()
     server.server_close()
+
+
+@pytest.fixture
+def page() -> Iterator[Page]:
+    with serving() as page:
+        yield page
 
 
 class CodeDeploy:
@@ -168,3 +182,18 @@ def test_three_conversations_fit_in_the_functions_time_out() -> None:
     longest = hook.ATTEMPTS * hook.CONVERSATION_SECONDS + (hook.ATTEMPTS - 1) * hook.PAUSE_SECONDS
     assert longest < 180
     assert "timeout          = 180" in (FILE.parents[1] / "hook.tf").read_text()
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_a_name_that_leads_nowhere_yet_is_met_at_the_load_balancers_address(
+    scheme: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    certificate = make_certificate(tmp_path / "chat.pem", "chat.example.com")
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    with serving(certificate if scheme == "https" else None) as page:
+        port = page.url.rpartition(":")[2]
+        assert hook.converse(f"{scheme}://chat.example.com:{port}", "127.0.0.1") == "Paris."
+        assert page.hosts == {f"chat.example.com:{port}"}
+        if scheme == "https":
+            with pytest.raises(OSError, match=r"certificate is not valid for 'another\.example\.com'"):
+                hook.converse(f"{scheme}://another.example.com:{port}", "127.0.0.1")

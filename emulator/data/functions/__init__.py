@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from emulator.data import certificates
 from emulator.state.children import Child, Children
 
 _BOOTSTRAP = Path(__file__).with_name("bootstrap.py")
@@ -101,7 +102,7 @@ def _spawn(
     environment = {
         "PATH": f"{Path(sys.executable).parent}:{os.environ.get('PATH', os.defpath)}", "LANG": "C.UTF-8", "TZ": ":UTC",
         "HOME": scratch, "TMPDIR": scratch, "PYTHONDONTWRITEBYTECODE": "1", "_HANDLER": function.handler,
-        "LAMBDA_TASK_ROOT": str(code), **function.environment,
+        "LAMBDA_TASK_ROOT": str(code), **certificates.of_host(), **function.environment,
     }  # fmt: skip
     return children.spawn(
         argv, name=f"function {function.name}", env=environment, cwd=code,

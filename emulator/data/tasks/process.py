@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
+from emulator.data import certificates
 from emulator.data.tasks import proc
 from emulator.data.tasks.lines import read_lines
 from emulator.data.tasks.packages import Packages
@@ -22,8 +23,6 @@ from emulator.data.tasks.ports import Ports
 from emulator.data.tasks.runtime import BUNDLE_LABEL, Exit, Handle, Image, PullFailed, Spec, StartFailed, Usage
 from emulator.state.children import Child, Children
 
-# Of the emulator's own environment a task sees only where certificates are.
-_TLS = ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "NODE_EXTRA_CA_CERTS", "AWS_CA_BUNDLE")
 _PYTHONS = ("python", "python3")
 
 
@@ -111,13 +110,12 @@ class _Process:
         self._ended = threading.Event()
 
     def _environ(self) -> dict[str, str]:
-        host = {name: os.environ[name] for name in _TLS if name in os.environ}
         image = dict(self._spec.image.environment)
         if "PYTHONPATH" in image:
             image["PYTHONPATH"] = os.pathsep.join(self._mapped(entry) for entry in image["PYTHONPATH"].split(":"))
         return {
             "LANG": "C.UTF-8",
-            **host,
+            **certificates.of_host(),
             **image,
             **self._spec.environment,
             "PATH": os.pathsep.join([str(self._python.parent), "/usr/local/bin", "/usr/bin", "/bin"]),

@@ -64,7 +64,8 @@ resource "aws_lambda_function" "hook" {
   timeout          = 180
 
   environment {
-    variables = { TEST_URL = each.value.test_url }
+    # The name in the URL may lead nowhere yet.
+    variables = { TEST_ADDRESS = each.value.test_address, TEST_URL = each.value.test_url }
   }
 
   depends_on = [aws_iam_role_policy.hook]

@@ -44,10 +44,11 @@ variable "deployment_config" {
 }
 
 variable "hook" {
-  description = "Lambda package and test listener of the hook; null means no hook."
+  description = "Lambda package of the hook, the test listener, and the load balancer's own name; null means no hook."
   type = object({
     package_hash = string
     package_path = string
+    test_address = string
     test_url     = string
   })
   default = null

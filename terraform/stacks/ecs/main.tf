@@ -61,6 +61,7 @@ module "deployment" {
   hook = !var.hook ? null : {
     package_hash = var.hook_package.hash
     package_path = var.hook_package.path
+    test_address = var.network.load_balancer_dns_name
     test_url     = var.network.test_url
   }
 }

@@ -346,6 +346,7 @@ variable "network" {
   type = object({
     listener_stickiness_duration = number
     load_balancer_arn_suffix     = string
+    load_balancer_dns_name       = string
     production_listener_arn      = string
     security_group_id            = string
     subnet_ids                   = list(string)

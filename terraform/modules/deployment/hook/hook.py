@@ -6,12 +6,22 @@ https://docs.aws.amazon.com/codedeploy/latest/userguide/reference-appspec-file-s
 
 import json
 import os
+import socket
+import ssl
 import time
 from collections.abc import Iterable
-from http.client import HTTPException
+from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from http.cookiejar import CookieJar
 from typing import Any
-from urllib.request import HTTPCookieProcessor, OpenerDirector, Request, build_opener
+from urllib.request import (
+    BaseHandler,
+    HTTPCookieProcessor,
+    HTTPHandler,
+    HTTPSHandler,
+    OpenerDirector,
+    Request,
+    build_opener,
+)
 
 import boto3
 
@@ -29,7 +39,7 @@ class GreenIsBroken(Exception):
 def handler(event: dict[str, str], context: object) -> dict[str, str]:
     """``event``: {"DeploymentId", "LifecycleEventHookExecutionId"}; answers the status that CodeDeploy was told."""
     try:
-        answer = converse_patiently(os.environ["TEST_URL"])
+        answer = converse_patiently(os.environ["TEST_URL"], os.environ.get("TEST_ADDRESS", ""))
         status, report = "Succeeded", f"green answered: {answer[:200]}"
     except Exception as error:  # a hook that dies silently would hold the release for an hour
         status, report = "Failed", f"green is broken: {type(error).__name__}: {error}"
@@ -42,11 +52,11 @@ def handler(event: dict[str, str], context: object) -> dict[str, str]:
     return {"status": status, "report": report}
 
 
-def converse_patiently(url: str, attempts: int = ATTEMPTS, pause: float = PAUSE_SECONDS) -> str:
+def converse_patiently(url: str, address: str = "", attempts: int = ATTEMPTS, pause: float = PAUSE_SECONDS) -> str:
     """A listener that has just been moved may still answer 503: only the last attempt decides."""
     for attempt in range(1, attempts + 1):
         try:
-            return converse(url)
+            return converse(url, address)
         except (GreenIsBroken, HTTPException, OSError) as error:  # urllib's errors are OSErrors
             print(f"attempt {attempt} of {attempts}: {type(error).__name__}: {error}")
             if attempt == attempts:
@@ -55,11 +65,14 @@ def converse_patiently(url: str, attempts: int = ATTEMPTS, pause: float = PAUSE_
     raise ValueError("attempts must be 1 or more")
 
 
-def converse(url: str, seconds: float = CONVERSATION_SECONDS) -> str:
-    """Opens the page, asks one question as a browser would, and answers the whole answer."""
+def converse(url: str, address: str = "", seconds: float = CONVERSATION_SECONDS) -> str:
+    """Opens the page, asks one question as a browser would, and answers the whole answer.
+
+    ``address``: where the page is, whatever its name leads to: a first release must not wait for a record of DNS.
+    """
     deadline = time.monotonic() + seconds
     # Cookies keep the conversation on one task, as they do for a visitor.
-    visitor = build_opener(HTTPCookieProcessor(CookieJar()))
+    visitor = build_opener(HTTPCookieProcessor(CookieJar()), *_at(address))
     for path in ("/", "/readyz"):
         _open(visitor, Request(url + path), deadline).close()
     asked = Request(
@@ -74,6 +87,31 @@ def converse(url: str, seconds: float = CONVERSATION_SECONDS) -> str:
     if not answer.strip():
         raise GreenIsBroken("the answer is empty")
     return answer.strip()
+
+
+def _at(address: str) -> list[BaseHandler]:
+    """What has an opener connect to ``address``; Host, and the name that a certificate must have, stay the URL's."""
+    if not address:
+        return []
+
+    class Plain(HTTPConnection):
+        def connect(self) -> None:
+            self.sock = socket.create_connection((address, self.port), self.timeout)
+
+    class Tls(HTTPSConnection):
+        def connect(self) -> None:
+            plain = socket.create_connection((address, self.port), self.timeout)
+            self.sock = ssl.create_default_context().wrap_socket(plain, server_hostname=self.host)
+
+    class OverPlain(HTTPHandler):
+        def http_open(self, request: Request) -> Any:
+            return self.do_open(Plain, request)
+
+    class OverTls(HTTPSHandler):
+        def https_open(self, request: Request) -> Any:
+            return self.do_open(Tls, request)
+
+    return [OverPlain(), OverTls()]
 
 
 def last_answer(lines: Iterable[bytes], deadline: float) -> str:

@@ -182,7 +182,7 @@ run "without_a_package_there_is_no_hook" {
 
 run "the_hook_runs_after_test_traffic_and_may_only_report" {
   variables {
-    hook = { package_hash = "aGFzaA==", package_path = "hook.zip", test_url = "http://localhost:8001" }
+    hook = { package_hash = "aGFzaA==", package_path = "hook.zip", test_address = "localhost", test_url = "http://localhost:8001" }
   }
 
   assert {

@@ -23,6 +23,7 @@ variables {
   network = {
     listener_stickiness_duration = 0
     load_balancer_arn_suffix     = "app/chatbot/1"
+    load_balancer_dns_name       = "chatbot-1.us-east-1.elb.amazonaws.com"
     production_listener_arn      = "arn:aws:elasticloadbalancing:us-east-1:123456789012:listener/app/chatbot/1/production"
     security_group_id            = "sg-1"
     subnet_ids                   = ["subnet-a", "subnet-b"]
