@@ -165,6 +165,8 @@ def destroy(
         found = leaks.scan(runner.site.aws)
         if not found:
             terminal.say(f"nothing is left: looked for {leaks.count()} kinds of resources")
+        if roles := leaks.of_the_account(runner.site.aws):
+            terminal.say(f"the account keeps what AWS made for whoever uses these services: {', '.join(roles)}")
         terminal.result(_outcomes(runner, outcomes, left=found, kinds_looked_for=leaks.count()))
         if found:
             raise LeftOver(

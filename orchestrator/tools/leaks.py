@@ -27,6 +27,22 @@ def scan(aws: Aws) -> list[str]:
         return [line for lines in pool.map(look, LOOKS) for line in lines]
 
 
+# What AWS makes in an account at the first use of a service, for all who use it there; IAM user guide, "Create a
+# service-linked role". They cost nothing, and others may stand on them.
+OF_THE_ACCOUNT = (
+    "AWSServiceRoleForApplicationAutoScaling_ECSService",
+    "AWSServiceRoleForECS",
+    "AWSServiceRoleForElasticLoadBalancing",
+)
+
+
+def of_the_account(aws: Aws) -> list[str]:
+    """Which of the service-linked roles that a deployment has AWS make are there: nothing here deletes them."""
+    with explained("iam:ListRoles"):
+        roles = _pages(aws.client("iam"), "list_roles", "Roles", PathPrefix="/aws-service-role/")
+        return sorted(role["RoleName"] for role in roles if role["RoleName"] in OF_THE_ACCOUNT)
+
+
 def count() -> int:
     """How many kinds of resources are looked for."""
     return len(LOOKS)
