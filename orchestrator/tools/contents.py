@@ -37,7 +37,7 @@ def held(aws: Aws, states: Iterable[State | None]) -> list[Held]:
         elif kind == "aws_s3_bucket" and not values.get("force_destroy"):
             one = Held(kind, values["bucket"], "artifacts.force_destroy")
             pages = _pages(aws.client("s3"), "list_object_versions", Bucket=one.name)
-            found += [one] if any(page.get("Versions") for page in pages) else []
+            found += [one] if any(page.get("Versions") or page.get("DeleteMarkers") for page in pages) else []
     return found
 
 

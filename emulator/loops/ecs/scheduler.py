@@ -35,12 +35,11 @@ class Scheduler:
         store.on_close(self.close)
 
     def step(self) -> None:
-        if (
-            self._runtime is None or self._ahead is None
-        ):  # the emulator starts: what a killed one left on Docker goes now
+        if self._runtime is None:  # at the start of the emulator: what a killed one left on Docker goes now
             self._runtime = choose(self._store)
             self._ahead = Ahead(self._store, self._runtime)
-        self._ahead.look()
+        if self._ahead:
+            self._ahead.look()
         for service in list(self._tables.services.values()):
             if service.status == "INACTIVE":
                 continue
