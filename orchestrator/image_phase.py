@@ -129,6 +129,7 @@ def _build(site: Site, needs: Answers, source: Source, builder: str, listener: L
         place = codebuild.Place(
             needs["ecr"]["build_project_name"],
             site.bucket.name,
+            site.bucket.sources,
             config.get("pipeline", "build_image") or "",
             config.get("pipeline", "build_compute_type"),
         )

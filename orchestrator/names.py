@@ -54,6 +54,11 @@ def of(config: Config, account: str, resource_type: str) -> set[str]:
     return {_filled(form, config, account) for form in forms}
 
 
+def by_aws(config: Config) -> list[str]:
+    """The log groups that AWS makes under this environment's name."""
+    return [form.format(name=config.prefix) for form in BY_AWS]
+
+
 def state_bucket(config: Config, account: str) -> str:
     return _filled(STATE_BUCKET, config, account)
 

@@ -98,7 +98,7 @@ class Runner:
             self.survey()
             self._empty(with_data)
             outcomes = self._run(phases.names(), self._destroy, "destroy", reverse=True)
-            service.forget_insights(self.site.aws, self.config.prefix)
+            service.forget_insights(self.site.aws)
             if self.site.bucket.is_ours:
                 self.site.bucket.delete()
             return outcomes

@@ -86,10 +86,11 @@ def _build_args(value: dict[str, Any]) -> str:
 
 
 PORT = between(1, 65535)
-# ECR takes no two hyphens in a row, a load balancer's name does not begin with "internal-", a security group's not with "sg-".
+# ECR takes no two hyphens in a row, a load balancer's name does not begin with "internal-", a security group's not with "sg-":
+# the load balancer's is <name>-load-balancer.
 NAME = like(
-    r"(?!internal-|sg-)(?=.{2,26}$)[a-z][a-z0-9]*(-[a-z0-9]+)*",
-    "'chatbot' (2 to 26 lower-case letters, digits and single hyphens; not internal-… or sg-…)",
+    r"(?!internal-|sg(-|$))(?=.{2,26}$)[a-z][a-z0-9]*(-[a-z0-9]+)*",
+    "'chatbot' (2 to 26 lower-case letters, digits and single hyphens; not internal-…, sg or sg-…)",
 )
 REGION = like(r"[a-z]{2,4}(-[a-z]+)+-\d{1,2}", "'us-east-1'")
 URL = like(r"(https?://[^\s/@]+(:\d+)?/?)?", "'http://localhost:4566'")
@@ -109,7 +110,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("environment", "endpoint_url", str, "", "Where the AWS APIs answer, such as the emulator; empty means AWS.", URL),
     Setting("environment", "account", str, "", "AWS account that it belongs to, refused in any other; empty: that of the credentials.", like(r"(\d{12})?", "123456789012")),
     Setting("environment", "profile", str, "", "Profile of the AWS configuration; empty means AWS's usual search for credentials."),
-    Setting("environment", "state_bucket", str, "", "Bucket of the Terraform state; empty means one of our own, made on first use.", like(r"([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])?", "the name of a bucket")),
+    Setting("environment", "state_bucket", str, "", "Bucket of the Terraform state, where each environment has a folder; empty means one of our own, made on first use.", like(r"([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])?", "the name of a bucket")),
     Setting("environment", "tags", dict, {}, "More tags of everything.", _own_tags),
 
     Setting("network", "allow_http", bool, False, "Speak plain HTTP where there is no certificate_arn; conversations can then be read on their way."),

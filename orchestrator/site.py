@@ -58,7 +58,7 @@ class Site:
 
     @cached_property
     def terraform(self) -> Terraform:
-        return Terraform(self.aws, self.bucket.name)
+        return Terraform(self.aws, self.bucket)
 
     def interrupt(self) -> list[str]:
         """Ends every wait, and interrupts what runs; the stacks whose Terraform saves its state now.

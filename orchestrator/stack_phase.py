@@ -78,7 +78,7 @@ class StackWork:
         values |= {name: config.table(name) for name in self.settings}
         values |= {name: dict(answer) for name, answer in needs.items()}
         if self.bucket:
-            values["state_bucket"] = site.bucket.name
+            values |= {"state_bucket": site.bucket.name, "sources": site.bucket.sources}
         if self.hook and config.get("ecs", "hook"):
             values["hook_package"] = self._hook_package(site)
         return values

@@ -55,6 +55,13 @@ def _emulator_secret() -> str:
     return os.environ.get("EMULATOR_KEY") or EMULATOR_KEY
 
 
+def entries(client: Any, call: str, *keys: str, **parameters: Any) -> Iterator[Any]:
+    """What all pages of an answer have under these keys, one after the other."""
+    for page in client.get_paginator(call).paginate(**parameters):
+        for key in keys:
+            yield from page.get(key) or ()
+
+
 class Aws:
     """Clients of one environment, made once each; safe from any thread."""
 

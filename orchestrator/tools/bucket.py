@@ -8,12 +8,13 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import islice
 from typing import Any
 
 from orchestrator import names
 from orchestrator.errors import AwsFailed, Locked, NotNow
-from orchestrator.tools import process
-from orchestrator.tools.aws import Aws, code, explained, remedy_of
+from orchestrator.tools import ownership, process
+from orchestrator.tools.aws import Aws, code, entries, explained, remedy_of
 
 LOCK = "deploy.lock"
 ABSENT = frozenset({"404", "NoSuchKey", "NoSuchBucket", "NotFound"})
@@ -44,6 +45,7 @@ class Bucket:
     def __init__(self, aws: Aws) -> None:
         self._aws = aws
         self._held = ""
+        self._checked = False
 
     @property
     def _s3(self) -> Any:
@@ -59,13 +61,24 @@ class Bucket:
         """Whether the bucket is one that we make and may delete."""
         return not self._aws.config.get("environment", "state_bucket")
 
+    def key(self, name: str) -> str:
+        """Where something of ours lies: in a bucket that others may use too, below the environment's name."""
+        return name if self.is_ours else f"{self._aws.config.prefix}/{name}"
+
+    @property
+    def sources(self) -> str:
+        """The folder of what CodeBuild builds; its role may read nothing else of the bucket."""
+        return self.key("sources")
+
     def exists(self) -> bool:
         from botocore.exceptions import ClientError
 
         with explained("s3:HeadBucket"):
             try:
                 self._s3.head_bucket(Bucket=self.name)
-                self._check_owner()
+                if self.is_ours and not self._checked:
+                    self._check_owner()
+                    self._checked = True
             except ClientError as error:
                 if code(error) in ABSENT:
                     return False
@@ -79,17 +92,8 @@ class Bucket:
 
     def _check_owner(self) -> None:
         """A bucket of our own says by a tag which environment it is of: two of one name would undo each other."""
-        from botocore.exceptions import ClientError
-
-        if not self.is_ours:
-            return
-        try:
-            tags = self._s3.get_bucket_tagging(Bucket=self.name)["TagSet"]
-        except ClientError as error:
-            if code(error) == "NoSuchTagSet":  # of a run that was killed before it gave them
-                return
-            raise
-        owner = next((tag["Value"] for tag in tags if tag["Key"] == "Environment"), self._aws.config.name)
+        # A run that was killed before it gave them left none.
+        owner = ownership.tags(self._aws, "aws_s3_bucket", self.name).get("Environment", self._aws.config.name)
         if owner != self._aws.config.name:
             raise NotNow(
                 f"the name '{self._aws.config.prefix}' is taken by environment '{owner}' (bucket {self.name})",
@@ -126,7 +130,7 @@ class Bucket:
 
         with explained(f"s3:GetObject {key}"):
             try:
-                answer = self._s3.get_object(Bucket=self.name, Key=key)
+                answer = self._s3.get_object(Bucket=self.name, Key=self.key(key))
             except ClientError as error:
                 if code(error) in ABSENT:
                     return None
@@ -135,19 +139,21 @@ class Bucket:
         try:
             return json.loads(body or b"{}"), answer["ETag"].strip('"')
         except json.JSONDecodeError:
-            raise AwsFailed(f"s3://{self.name}/{key} is not JSON", "restore an older version of the object") from None
+            raise AwsFailed(
+                f"s3://{self.name}/{self.key(key)} is not JSON", "restore an older version of the object"
+            ) from None
 
     def write(self, key: str, value: dict[str, Any], **condition: str) -> str:
         body = json.dumps(value, indent=2, sort_keys=True).encode()
         with explained(f"s3:PutObject {key}"):
             answer = self._s3.put_object(
-                Bucket=self.name, Key=key, Body=body, ContentType="application/json", **condition
+                Bucket=self.name, Key=self.key(key), Body=body, ContentType="application/json", **condition
             )
         return str(answer["ETag"]).strip('"')
 
     def remove(self, key: str) -> None:
         with explained(f"s3:DeleteObject {key}"):
-            self._s3.delete_object(Bucket=self.name, Key=key)
+            self._s3.delete_object(Bucket=self.name, Key=self.key(key))
 
     def state(self, stack: str) -> State | None:
         """The stack's state, read as it lies in S3: a tenth of the time of ``terraform output``."""
@@ -205,7 +211,11 @@ class Bucket:
 
         try:
             answer = self._s3.put_object(
-                Bucket=self.name, Key=LOCK, Body=json.dumps(body).encode(), ContentType="application/json", **condition
+                Bucket=self.name,
+                Key=self.key(LOCK),
+                Body=json.dumps(body).encode(),
+                ContentType="application/json",
+                **condition,
             )
         except ClientError as error:
             if code(error) in {"PreconditionFailed", "412", "ConditionalRequestConflict", "409", "NoSuchKey"}:
@@ -227,20 +237,29 @@ class Bucket:
             self.remove(LOCK)
         return found[0] if found else None
 
-    def keys(self) -> Iterator[dict[str, Any]]:
-        """Every version and delete marker of every object."""
-        for page in self._s3.get_paginator("list_object_versions").paginate(Bucket=self.name):
-            for entry in [*page.get("Versions", []), *page.get("DeleteMarkers", [])]:
-                yield {"Key": entry["Key"], "VersionId": entry["VersionId"]}
-
     def delete(self) -> None:
         """Deletes the bucket with everything in it; only for one that is ours."""
         with explained("s3:DeleteBucket"):
-            batch = list(self.keys())
-            for start in range(0, len(batch), 1000):
-                self._s3.delete_objects(Bucket=self.name, Delete={"Objects": batch[start : start + 1000]})
+            empty(self._s3, self.name)
             self._s3.delete_bucket(Bucket=self.name)
         self._held = ""
+
+
+def versions(s3: Any, name: str) -> Iterator[dict[str, str]]:
+    """Every version and delete marker of every object, as DeleteObjects wants them."""
+    for entry in entries(s3, "list_object_versions", "Versions", "DeleteMarkers", Bucket=name):
+        yield {"Key": entry["Key"], "VersionId": entry["VersionId"]}
+
+
+def empty(s3: Any, name: str) -> None:
+    """Deletes every version of every object; raises NotNow where S3 keeps some, by a lock on them or a policy."""
+    left = versions(s3, name)
+    with explained(f"s3:DeleteObjects {name}"):
+        while objects := list(islice(left, 1000)):  # as many as one call takes
+            kept = s3.delete_objects(Bucket=name, Delete={"Objects": objects, "Quiet": True}).get("Errors")
+            if kept:
+                said = f"{kept[0]['Key']}: {kept[0]['Message']}"
+                raise NotNow(f"S3 keeps {len(kept)} objects of {name} ({said})", "delete them, then run it again")
 
 
 def _user() -> str:

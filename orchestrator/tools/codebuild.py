@@ -22,15 +22,15 @@ CURATED_IMAGES = {
     "linux/amd64": "aws/codebuild/amazonlinux-x86_64-standard:5.0",
     "linux/arm64": "aws/codebuild/amazonlinux-aarch64-standard:3.0",
 }
-FOLDER = "sources"  # in the state bucket; the build's role may read nothing else of it
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where a build runs: the CodeBuild project, the bucket that its source goes through, and the machine."""
+    """Where a build runs: the CodeBuild project, the folder of a bucket that its source goes through, the machine."""
 
     project: str
     bucket: str
+    folder: str
     build_image: str
     compute_type: str
 
@@ -71,7 +71,7 @@ def _send(aws: Aws, place: Place, root: Path, say: Say) -> str:
     from botocore.exceptions import ClientError
 
     content = archive.source(root)
-    key, s3 = f"{FOLDER}/{hashlib.sha256(content).hexdigest()}.zip", aws.client("s3")
+    key, s3 = f"{place.folder}/{hashlib.sha256(content).hexdigest()}.zip", aws.client("s3")
     with explained(f"s3:PutObject {key}"):
         try:
             s3.head_object(Bucket=place.bucket, Key=key)

@@ -7,11 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 from orchestrator import names
 from orchestrator.config import Config
-from orchestrator.tools.aws import Aws, explained
+from orchestrator.tools.aws import Aws, entries, explained
 
 Look = Callable[[Aws, Config], Iterator[str]]
 
@@ -39,7 +38,7 @@ OF_THE_ACCOUNT = (
 def of_the_account(aws: Aws) -> list[str]:
     """Which of the service-linked roles that a deployment has AWS make are there: nothing here deletes them."""
     with explained("iam:ListRoles"):
-        roles = _pages(aws.client("iam"), "list_roles", "Roles", PathPrefix="/aws-service-role/")
+        roles = entries(aws.client("iam"), "list_roles", "Roles", PathPrefix="/aws-service-role/")
         return sorted(role["RoleName"] for role in roles if role["RoleName"] in OF_THE_ACCOUNT)
 
 
@@ -48,17 +47,12 @@ def count() -> int:
     return len(LOOKS)
 
 
-def _pages(client: Any, call: str, key: str, **parameters: Any) -> Iterator[Any]:
-    for page in client.get_paginator(call).paginate(**parameters):
-        yield from page[key]
-
-
 def _named(service: str, call: str, key: str, attribute: str, resource_type: str) -> Look:
     """A list whose entries are names or carry them, in pages where the API has pages of it."""
 
     def look(aws: Aws, config: Config) -> Iterator[str]:
         client, ours = aws.client(service), names.of(config, aws.account(), resource_type)
-        found = _pages(client, call, key) if client.can_paginate(call) else getattr(client, call)()[key]
+        found = entries(client, call, key) if client.can_paginate(call) else getattr(client, call)()[key]
         for entry in found:
             name = entry[attribute] if attribute else entry
             if name in ours:
@@ -75,7 +69,7 @@ def _tagged(call: str, key: str, attribute: str) -> Look:
             {"Name": "tag:Application", "Values": [config.prefix]},
             {"Name": "tag:Environment", "Values": [config.name]},
         ]
-        for entry in _pages(aws.client("ec2"), call, key, Filters=filters):
+        for entry in entries(aws.client("ec2"), call, key, Filters=filters):
             yield entry[attribute]
 
     return look
@@ -83,7 +77,7 @@ def _tagged(call: str, key: str, attribute: str) -> Look:
 
 def _scalable_targets(aws: Aws, config: Config) -> Iterator[str]:
     client = aws.client("application-autoscaling")
-    for target in _pages(client, "describe_scalable_targets", "ScalableTargets", ServiceNamespace="ecs"):
+    for target in entries(client, "describe_scalable_targets", "ScalableTargets", ServiceNamespace="ecs"):
         if target["ResourceId"] == f"service/{config.prefix}/{config.prefix}":
             yield target["ResourceId"]
 
@@ -91,12 +85,12 @@ def _scalable_targets(aws: Aws, config: Config) -> Iterator[str]:
 def _services(aws: Aws, config: Config) -> Iterator[str]:
     ecs = aws.client("ecs")
     for cluster in _clusters(aws, config):
-        yield from _pages(ecs, "list_services", "serviceArns", cluster=cluster)
+        yield from entries(ecs, "list_services", "serviceArns", cluster=cluster)
 
 
 def _clusters(aws: Aws, config: Config) -> Iterator[str]:
     ecs = aws.client("ecs")
-    arns = [arn for arn in _pages(ecs, "list_clusters", "clusterArns") if arn.rpartition("/")[2] == config.prefix]
+    arns = [arn for arn in entries(ecs, "list_clusters", "clusterArns") if arn.rpartition("/")[2] == config.prefix]
     if arns:
         for cluster in ecs.describe_clusters(clusters=arns)["clusters"]:
             if cluster["status"] != "INACTIVE":
@@ -106,25 +100,25 @@ def _clusters(aws: Aws, config: Config) -> Iterator[str]:
 def _tasks(aws: Aws, config: Config) -> Iterator[str]:
     ecs = aws.client("ecs")
     for cluster in _clusters(aws, config):
-        yield from _pages(ecs, "list_tasks", "taskArns", cluster=cluster)
+        yield from entries(ecs, "list_tasks", "taskArns", cluster=cluster)
 
 
 def _task_definitions(aws: Aws, config: Config) -> Iterator[str]:
-    for arn in _pages(aws.client("ecs"), "list_task_definitions", "taskDefinitionArns", status="ACTIVE"):
+    for arn in entries(aws.client("ecs"), "list_task_definitions", "taskDefinitionArns", status="ACTIVE"):
         if arn.rpartition("/")[2].rpartition(":")[0] == config.prefix:
             yield arn.rpartition("/")[2]
 
 
 def _secrets(aws: Aws, config: Config) -> Iterator[str]:
     ours = names.of(config, aws.account(), "aws_secretsmanager_secret")
-    for secret in _pages(aws.client("secretsmanager"), "list_secrets", "SecretList"):
+    for secret in entries(aws.client("secretsmanager"), "list_secrets", "SecretList"):
         if secret["Name"] in ours and not secret.get("DeletedDate"):
             yield secret["Name"]
 
 
 def _deployment_configs(aws: Aws, config: Config) -> Iterator[str]:
     own = (f"{config.prefix}-canary-", f"{config.prefix}-linear-")  # with the numbers of a setting that may be gone
-    found = _pages(aws.client("codedeploy"), "list_deployment_configs", "deploymentConfigsList")
+    found = entries(aws.client("codedeploy"), "list_deployment_configs", "deploymentConfigsList")
     yield from (name for name in found if name.startswith(own))
 
 

@@ -17,10 +17,8 @@ OWNER = ("Application", "Environment")
 
 def check(aws: Aws, resource_type: str, identifier: str, planned: Mapping[str, Any]) -> None:
     """Raises NotNow where the tags of an existing resource name another owner than those that were planned for it."""
-    read, ours = TAGS.get(resource_type), planned.get("tags_all") or {}
-    if read is None or not ours:
-        return
-    found = _as_mapping(read(aws, identifier))
+    ours = planned.get("tags_all") or {}
+    found = tags(aws, resource_type, identifier) if ours else {}
     others = {key: found[key] for key in OWNER if key in found and found[key] != ours.get(key)}
     if others:
         what = ", ".join(f"{key} {value}" for key, value in others.items())
@@ -28,6 +26,12 @@ def check(aws: Aws, resource_type: str, identifier: str, planned: Mapping[str, A
             f"{resource_type} {identifier} is there already, and its tags say that it is another's: {what}",
             "give this environment an environment.name of its own, or remove that one",
         )
+
+
+def tags(aws: Aws, resource_type: str, identifier: str) -> dict[str, str]:
+    """Of an existing resource, by its import id; none for a kind that has none."""
+    read = TAGS.get(resource_type)
+    return _as_mapping(read(aws, identifier)) if read else {}
 
 
 def _as_mapping(tags: Any) -> dict[str, str]:

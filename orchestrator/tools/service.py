@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from orchestrator import names
 from orchestrator.errors import ServiceUnsteady
 from orchestrator.tools.aws import Aws, code, explained
 from orchestrator.tools.cancel import Cancel
@@ -99,19 +100,20 @@ def deregister(aws: Aws, family: str) -> int:
     return len(revisions)
 
 
-def forget_insights(aws: Aws, cluster: str) -> None:
-    """Deletes the log that Container Insights keeps of a cluster: AWS makes it by itself, and it outlives the cluster.
+def forget_insights(aws: Aws) -> None:
+    """Deletes the log that Container Insights keeps of the cluster: AWS makes it by itself, and it outlives it.
 
     https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/Container-Insights-reference-performance-logs-ECS.html
     """
     from botocore.exceptions import ClientError
 
-    with explained("logs:DeleteLogGroup"):
-        try:
-            aws.client("logs").delete_log_group(logGroupName=f"/aws/ecs/containerinsights/{cluster}/performance")
-        except ClientError as error:
-            if code(error) != "ResourceNotFoundException":
-                raise
+    for name in names.by_aws(aws.config):
+        with explained("logs:DeleteLogGroup"):
+            try:
+                aws.client("logs").delete_log_group(logGroupName=name)
+            except ClientError as error:
+                if code(error) != "ResourceNotFoundException":
+                    raise
 
 
 def _revisions(client: Any, family: str) -> Iterator[str]:

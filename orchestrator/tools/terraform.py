@@ -21,6 +21,7 @@ from typing import Any
 from orchestrator.errors import Diagnostic, Interrupted, Locked, TerraformFailed
 from orchestrator.tools import process, terraform_program
 from orchestrator.tools.aws import Aws
+from orchestrator.tools.bucket import Bucket
 from orchestrator.tools.terraform_events import Listener, Reader, silent
 
 # https://developer.hashicorp.com/terraform/plugin/best-practices/naming: terraform-provider-<name>, with its version.
@@ -117,7 +118,7 @@ def destroy_command(stack: Stack) -> list[str]:
 class Terraform:
     """Runs Terraform for one environment; every method may be called for several stacks at the same time."""
 
-    def __init__(self, aws: Aws, bucket: str) -> None:
+    def __init__(self, aws: Aws, bucket: Bucket) -> None:
         self._aws = aws
         self._bucket = bucket
         self._running: dict[process.Guarded, str] = {}
@@ -159,8 +160,8 @@ class Terraform:
 
     def _backend(self, stack: Stack) -> dict[str, str]:
         backend = {
-            "bucket": self._bucket,
-            "key": f"{stack.name}.tfstate",
+            "bucket": self._bucket.name,
+            "key": self._bucket.key(f"{stack.name}.tfstate"),
             "region": self._aws.config.region,
             "use_lockfile": "true",
         }

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import subprocess
+from pathlib import Path
 
 import pytest
 
+from orchestrator import config as configuration
 from orchestrator.errors import Locked, NotNow, Unreachable
 from orchestrator.site import Site
 from orchestrator.tools import process
+from orchestrator.tools.aws import Aws
 from orchestrator.tools.bucket import LOCK, Bucket
 
 
@@ -104,6 +107,24 @@ def test_a_bucket_of_ours_goes_with_every_version(site: Site, bucket: Bucket) ->
     bucket.remove("ecr.tfstate")
     bucket.delete()
     assert not site.bucket.exists()
+
+
+def test_environments_that_share_a_bucket_of_somebodys_keep_apart_in_it(checkout: Path, site: Site) -> None:
+    """Its bucket is neither made nor deleted by us, and may hold another environment's state, or anything."""
+    site.aws.client("s3").create_bucket(Bucket="shared-by-all")
+    names = ("environment.state_bucket=shared-by-all", "environment.name={}")
+    first, second = (
+        Bucket(Aws(configuration.load("local", checkout, [part.format(name) for part in names], {})))
+        for name in ("first", "second")
+    )
+    first.write("ecr.tfstate", {"serial": 1, "lineage": "first"})
+    assert first.acquire("deploy") == second.acquire("deploy") == ""
+    assert second.state("ecr") is None
+    assert first.state("ecr") is not None
+    entries = site.aws.client("s3").list_objects_v2(Bucket="shared-by-all")["Contents"]
+    assert {entry["Key"] for entry in entries} == {"first/ecr.tfstate", "first/deploy.lock", "second/deploy.lock"}
+    assert first.sources == "first/sources"
+    assert first.key("x") != site.bucket.key("x") == "x"
 
 
 def test_a_dead_endpoint_is_found_out_at_once(checkout: object) -> None:

@@ -20,7 +20,7 @@ from orchestrator.tools import archive, codebuild
 from orchestrator.tools.cancel import Cancel
 from orchestrator.tools.image_source import Source
 
-PLACE = codebuild.Place("chatbot-image", "bucket", "aws/codebuild/standard:7.0", "BUILD_GENERAL1_SMALL")
+PLACE = codebuild.Place("chatbot-image", "bucket", "sources", "aws/codebuild/standard:7.0", "BUILD_GENERAL1_SMALL")
 
 
 @pytest.fixture

@@ -28,6 +28,7 @@ GIVEN = {
     "ecs",
     "artifacts",
     "hook_package",
+    "sources",
     "state_bucket",
 }
 

@@ -105,8 +105,8 @@ def test_the_longest_name_fits_everywhere(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("name", "environment_name"),
-    [("n" * 27, "prod"), ("my--bot", "prod"), ("internal-bot", "prod"), ("sg-bot", "prod"), ("bot-", "prod"),
-     ("", "production-in-two-regions"), ("", "prod--eu")],
+    [("n" * 27, "prod"), ("my--bot", "prod"), ("internal-bot", "prod"), ("sg-bot", "prod"), ("sg", "prod"),
+     ("bot-", "prod"), ("", "production-in-two-regions"), ("", "prod--eu")],
 )  # fmt: skip
 def test_what_a_service_would_refuse_is_refused_before_anything_is_made(
     tmp_path: Path, name: str, environment_name: str

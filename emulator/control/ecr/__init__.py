@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from emulator.control.ecr import images, repositories
-from emulator.control.ecr.registry import Tokens, application, registry
+from emulator.control.ecr.registry import Pushes, Tokens, application, registry
 from emulator.control.operation import Operation
 
 OPERATIONS: dict[str, Operation] = {**images.OPERATIONS, **repositories.OPERATIONS}
 
-__all__ = ["OPERATIONS", "Tokens", "application", "registry"]
+__all__ = ["OPERATIONS", "Pushes", "Tokens", "application", "registry"]

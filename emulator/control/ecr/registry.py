@@ -34,6 +34,13 @@ def application(store: Store) -> Endpoints:
     return Endpoints(registry(store))
 
 
+@dataclass
+class Pushes:
+    """How many there were since the emulator began: who looks for new images looks when this has changed."""
+
+    count: int = 0
+
+
 def _registry(store: Store) -> Registry:
     def authorize(header: str, repository: str, action: str) -> None:
         _authorize(store, header)
@@ -46,6 +53,8 @@ def _registry(store: Store) -> Registry:
 
     def pushed(repository: str, *_: Any) -> None:
         expire(store, repository)
+        with store.lock:
+            store.table(Pushes).count += 1
         store.changed()
 
     return Registry(store.folder / "registry", authorize, pushed, exists, immutable=immutable, account=moto.ACCOUNT)

@@ -20,7 +20,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from emulator.data.tasks.runtime import Image, PullFailed
+from emulator.data.tasks.runtime import Image, PullFailed, inside
 from emulator.state.children import Children
 
 log = logging.getLogger("emulator.ecs")
@@ -107,7 +107,7 @@ def _lists(image: Image) -> Iterator[Path]:
     for entry in image.labels.get(LABEL, "").split():
         path, asks, value = entry.partition("?")
         if not asks or value == "1":
-            yield image.root / os.path.normpath("/" + path).lstrip("/")
+            yield inside(image.root, path)
 
 
 def folder_of(state: Path) -> Path:

@@ -12,6 +12,7 @@ import subprocess
 import threading
 import uuid
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import IO
 
@@ -20,7 +21,7 @@ from emulator.data.tasks import proc
 from emulator.data.tasks.lines import read_lines
 from emulator.data.tasks.packages import Packages
 from emulator.data.tasks.ports import Ports
-from emulator.data.tasks.runtime import BUNDLE_LABEL, Exit, Handle, Image, PullFailed, Spec, StartFailed, Usage
+from emulator.data.tasks.runtime import BUNDLE_LABEL, Exit, Handle, Image, PullFailed, Spec, StartFailed, Usage, inside
 from emulator.state.children import Child, Children
 
 _PYTHONS = ("python", "python3")
@@ -44,24 +45,23 @@ class ProcessRuntime:
                 f"{reference} is no bundle image (label {BUNDLE_LABEL}=bundle): the process runtime runs only those."
                 " Build it with the orchestrator's bundle builder, or start the emulator where a Docker engine answers."
             )
-        self._packages.python(image)
-        return image
+        return replace(image, python=self._packages.python(image))
 
     def host(self, image: Image) -> str:
         return "localhost"
 
     def start(self, spec: Spec, on_output: Callable[[bytes], None], on_exit: Callable[[], None]) -> Handle:
-        assert spec.image.root is not None
+        assert spec.image.root is not None and spec.image.python is not None
         folder = self._folder / spec.task / spec.name
         root = folder / "root"
         shutil.copytree(spec.image.root, root, symlinks=True)
         (folder / "tmp").mkdir()
-        working_directory = _inside(root, spec.working_directory or spec.image.working_directory)
+        working_directory = inside(root, spec.working_directory or spec.image.working_directory)
         if not working_directory.is_dir():
             raise StartFailed(
                 "CannotCreateContainerError", f"working directory {working_directory.name} is not in the image"
             )
-        container = _Process(folder, root, self._packages.python(spec.image), self._ports, spec)
+        container = _Process(folder, root, spec.image.python, self._ports, spec)
         argv = container.argv([*_chosen(spec.entry_point, spec.image.entry_point), *_command(spec)])
         try:
             container.begin(self._children, argv, working_directory, on_output, on_exit)
@@ -85,11 +85,6 @@ def _command(spec: Spec) -> Sequence[str]:
     if spec.command is not None:
         return spec.command
     return spec.image.command if spec.entry_point is None else ()
-
-
-def _inside(root: Path, path: str) -> Path:
-    """An absolute path of the container on the host; `..` stays inside."""
-    return root / os.path.normpath("/" + path).lstrip("/")
 
 
 class _Process:
@@ -129,7 +124,7 @@ class _Process:
         """A path of the image where it really is; anything else as it stands."""
         if not path.startswith("/"):
             return path
-        mapped = _inside(self._root, path)
+        mapped = inside(self._root, path)
         return str(mapped) if mapped.exists() else path
 
     def argv(self, argv: Sequence[str]) -> list[str]:

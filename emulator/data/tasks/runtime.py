@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -35,6 +36,12 @@ class Image:
     user: str = ""
     labels: Mapping[str, str] = field(default_factory=dict)
     root: Path | None = None
+    python: Path | None = None  # of its containers, where the runtime runs them by one of this machine
+
+
+def inside(root: Path, path: str) -> Path:
+    """An absolute path of an image or container on the host; `..` stays inside."""
+    return root / os.path.normpath("/" + path).lstrip("/")
 
 
 @dataclass(frozen=True)

@@ -21,10 +21,15 @@ class Ahead:
         self._registry = ecr.registry(store)
         self._images = Images(store)
         self._runtime = runtime
+        self._pushes = store.table(ecr.Pushes)
+        self._looked = -1  # after so many pushes
         self._seen: set[str] = set()
 
     def look(self) -> None:
         """Begins with the newest image of each repository, unless it has seen it before."""
+        if self._looked == self._pushes.count:
+            return
+        self._looked = self._pushes.count
         newest = (
             f"localhost/{repository}@{max(images, key=lambda image: image.pushed).digest}"
             for repository in self._registry.repositories()

@@ -75,7 +75,7 @@ data "aws_iam_policy_document" "this" {
 
   statement {
     actions   = ["s3:GetObject", "s3:GetObjectVersion"]
-    resources = ["arn:${data.aws_partition.this.partition}:s3:::${var.state_bucket}/sources/*"]
+    resources = ["arn:${data.aws_partition.this.partition}:s3:::${var.state_bucket}/${var.sources}/*"]
   }
 
   statement {

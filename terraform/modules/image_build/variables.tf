@@ -8,7 +8,13 @@ variable "registry_arn" {
   type        = string
 }
 
+variable "sources" {
+  description = "Folder of the state bucket that holds what is to be built."
+  type        = string
+  default     = "sources"
+}
+
 variable "state_bucket" {
-  description = "Bucket of the Terraform state, whose folder sources/ holds what is to be built."
+  description = "Bucket of the Terraform state, which also holds what is to be built."
   type        = string
 }

@@ -11,5 +11,6 @@ module "image_build" {
 
   name         = var.name
   registry_arn = module.registry.repository_arn
+  sources      = var.sources
   state_bucket = var.state_bucket
 }

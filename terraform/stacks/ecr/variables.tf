@@ -36,6 +36,12 @@ variable "region" {
   type        = string
 }
 
+variable "sources" {
+  description = "Folder of the state bucket that holds what is to be built."
+  type        = string
+  default     = "sources"
+}
+
 variable "state_bucket" {
   description = "Bucket of the Terraform state, which also holds the sources of builds without Docker."
   type        = string

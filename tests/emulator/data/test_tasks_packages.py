@@ -15,6 +15,7 @@ import pytest
 from emulator.data.tasks.packages import LABEL, Packages
 from emulator.data.tasks.runtime import Image, PullFailed
 from emulator.state.children import Children
+from orchestrator.tools import image as builder
 from orchestrator.tools.image_source import Source
 
 ROOT = Path(__file__).parents[3]
@@ -108,3 +109,7 @@ def test_it_is_made_once_and_again_after_one_that_was_killed(packages: Packages,
     (made / "made").unlink()
     (made / "left").touch()
     assert imports(packages.python(wanted), "always") and not (made / "left").exists()
+
+
+def test_the_label_is_the_one_that_the_builder_looks_for() -> None:
+    assert builder.PACKAGES == LABEL

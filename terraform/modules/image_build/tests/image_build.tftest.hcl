@@ -58,6 +58,20 @@ run "of_the_state_bucket_it_reads_the_sources_alone" {
   }
 }
 
+run "in_a_shared_bucket_they_are_below_the_environments_name" {
+  variables {
+    sources = "chatbot-prod/sources"
+  }
+
+  assert {
+    condition = anytrue([
+      for statement in data.aws_iam_policy_document.this.statement :
+      alltrue([for resource in statement.resources : endswith(resource, ":s3:::chatbot-prod-state-123456789012-us-east-1/chatbot-prod/sources/*")]) if contains(statement.actions, "s3:GetObject")
+    ])
+    error_message = "The build's role does not read where its source lies."
+  }
+}
+
 run "it_pushes_to_the_one_repository" {
   assert {
     condition     = data.aws_iam_policy_document.this.source_policy_documents == tolist(["{\"Id\":\"push\"}"])
