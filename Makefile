@@ -19,7 +19,7 @@ unexport PYTHONDONTWRITEBYTECODE
 EMULATED := $(shell grep -lsE '^ *endpoint_url *= *"http://(localhost|127)' environments/$(ENV).toml)
 
 .DEFAULT_GOAL := help
-.PHONY: help install deploy phase plan status outputs logs secret release history rollback destroy chat doctor test test-fast test-slow check bench lock clean
+.PHONY: help install deploy phase plan status repair outputs logs secret release history rollback destroy chat doctor test test-fast test-slow check bench lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,8 +33,11 @@ phase: install emulator ## one phase: make phase PHASE=ecs
 plan: install emulator ## what a deploy would change
 	@$(RUN) orchestrator plan --env $(ENV) $(ARGS)
 
-status: install ## phases, colours, tasks, alarms
+status: install ## UP or DOWN, why, what mends it, and what runs
 	@$(RUN) orchestrator status --env $(ENV) $(ARGS)
+
+repair: install ## what was changed by hand is brought back
+	@$(RUN) orchestrator repair --env $(ENV) $(ARGS)
 
 outputs: install ## what the stacks answer
 	@$(RUN) orchestrator outputs --env $(ENV) $(ARGS)

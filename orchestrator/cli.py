@@ -11,7 +11,7 @@ import typer
 
 from orchestrator import cli_releases, phases, view
 from orchestrator.config import CHECKOUT, Config
-from orchestrator.errors import Interrupted, LeftOver, Refused
+from orchestrator.errors import DeployError, Interrupted, LeftOver, NotNow, Refused
 from orchestrator.image_phase import has_released, newer_bases
 from orchestrator.runner import Runner
 from orchestrator.site import Outcome
@@ -63,20 +63,29 @@ def deploy(
     """Everything that is not there yet or has changed; the same command goes on after any interruption."""
 
     def job(runner: Runner, terminal: Terminal) -> None:
+        from orchestrator import repair as repairing
+        from orchestrator import status as reading
+
+        mended = repairing.before_a_deploy(runner, lambda: terminal.board(runner), yes=yes)
         with terminal.board(runner):
             outcomes = runner.deploy(refresh=refresh, yes=yes, rebuild=rebuild_name() if rebuild else "")
         cli_releases.first(runner, outcomes)
+        seen = repairing.after_a_deploy(runner, lambda: terminal.board(runner), yes=yes)
         outputs = runner.outputs()
         skipped = [outcome.phase for outcome in outcomes if outcome.result == "skipped"]
-        if len(skipped) == len(outcomes):
+        if len(skipped) == len(outcomes) and not mended:
             terminal.say(f"no changes: skipped {', '.join(skipped)}")
         for base in newer_bases(runner.site):
-            verb = "release" if has_released(runner.site) else "deploy"
-            terminal.say(f"{base} has moved since the image was built: {runner.config.command(f'{verb} --rebuild')}")
+            command = runner.config.command("release --rebuild" if has_released(runner.site) else "deploy --rebuild")
+            terminal.say(f"{base} has moved since the image was built: {command}")
         if lack := runner.lacking():
             terminal.say(lack)
+        told = reading.verdict(seen)
+        terminal.verdict(told)
         terminal.table(view.farewell(outputs, _next(runner.config)))
-        terminal.result(_outcomes(runner, outcomes, outputs=outputs))
+        terminal.result(_outcomes(runner, outcomes, outputs=outputs, mended=mended, **told))
+        if told["verdict"] == "DOWN":
+            raise typer.Exit(told["exit_code"])
 
     run(env, sets, root, as_json, job)
 
@@ -115,15 +124,23 @@ def plan(
     """What a deploy would change, per phase, without changing anything; it asks AWS, with or without --refresh."""
 
     def job(runner: Runner, terminal: Terminal) -> None:
+        from orchestrator import repair as repairing
+
+        by_hand = repairing.by_hand(runner)
         with terminal.board(runner):
-            outcomes = runner.plan(names)
+            outcomes = runner.plan(names, without=repairing.not_to_compare(by_hand))
         terminal.table(view.changes(outcomes))
+        for fault in by_hand:
+            terminal.say(f"changed by hand: {fault.text}")
         changed = [outcome.phase for outcome in outcomes if outcome.result == "planned"]
-        terminal.say(f"would change: {', '.join(changed)}" if changed else "no changes")
+        if changed or not by_hand:
+            terminal.say(f"would change: {', '.join(changed)}" if changed else "no changes")
+        if by_hand:
+            terminal.say(f"deploy mends what was changed by hand, and so does: {runner.config.command('repair')}")
         if lack := runner.lacking():
             terminal.say(lack)
-        terminal.result(_outcomes(runner, outcomes, changed=changed))
-        if detailed_exitcode and changed:
+        terminal.result(_outcomes(runner, outcomes, changed=changed, by_hand=[fault.text for fault in by_hand]))
+        if detailed_exitcode and (changed or by_hand):
             raise typer.Exit(3)
 
     run(env, sets, root, as_json, job)
@@ -179,16 +196,48 @@ def destroy(
 
 @app.command()
 def status(env: Env = "local", as_json: Json = False, sets: Sets = None, root: Root = CHECKOUT) -> None:
-    """What runs: phases, colours and their traffic, tasks, targets, alarms."""
+    """What visitors get (UP, DOWN, or that it cannot be seen from here), why, what mends it, and what runs.
+
+    Exit code: 0 UP, 1 DOWN, 4 cannot be seen from here, 2 nothing is deployed.
+    """
 
     def job(runner: Runner, terminal: Terminal) -> None:
         from orchestrator import status as reading
 
         runner.survey(create=False)
-        found = reading.read(runner.site)
+        told = reading.read(runner.site)
+        terminal.verdict(told)
         if not as_json:
-            terminal.table(view.status(found))
-        terminal.result(found)
+            terminal.table(view.status(told))
+        if told["verdict"] is None:
+            raise NotNow("nothing is deployed that visitors could see", f"run: {runner.config.command('deploy')}")
+        terminal.result(told)
+        if told["exit_code"]:
+            raise typer.Exit(told["exit_code"])
+
+    run(env, sets, root, as_json, job)
+
+
+@app.command()
+def repair(
+    env: Env = "local", yes: Yes = False, as_json: Json = False, sets: Sets = None, root: Root = CHECKOUT
+) -> None:
+    """Brings back what was changed by hand, and says what; when nothing is wrong in sight, Terraform compares all."""
+
+    def job(runner: Runner, terminal: Terminal) -> None:
+        from orchestrator import repair as repairing
+        from orchestrator import status as reading
+
+        runner.survey(create=False)
+        repairing.require_whole(runner)
+        repaired = repairing.repair(runner, lambda: terminal.board(runner), everything=True, yes=yes)
+        told = reading.verdict(repaired.health)
+        done = [*repaired.done, *(outcome.phase for outcome in repaired.outcomes if outcome.changes)]
+        terminal.say(f"mended: {len(repaired.done)}" if done else "there was nothing to mend")
+        terminal.verdict(told)
+        terminal.result(_outcomes(runner, repaired.outcomes, mended=repaired.done, **told))
+        if told["exit_code"] or repaired.health.mendable:
+            raise typer.Exit(told["exit_code"] or DeployError.exit_code)
 
     run(env, sets, root, as_json, job)
 

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from orchestrator import commands
 from orchestrator.errors import BadSetting, Refused
 from orchestrator.rules import RULES
 from orchestrator.settings import NAME, SETTINGS, TABLES, Setting, find
@@ -77,8 +78,7 @@ class Config:
 
     def command(self, verb: str) -> str:
         """``verb`` as the user would type it for this environment."""
-        suffix = "" if self.name == "local" else f" --env {self.name}"
-        return f"python -m orchestrator {verb}{suffix}"
+        return commands.command(verb, self.name)
 
 
 def is_loopback(url: str) -> bool:

@@ -26,6 +26,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from orchestrator.commands import command
+
 
 class DeployError(Exception):
     """The root: ``what`` happened and the ``remedy``, one next step."""
@@ -132,10 +134,9 @@ class NotApplied(Refused):
     """``needed_by`` needs the outputs of phase ``name``, which has none."""
 
     def __init__(self, name: str, needed_by: str, environment: str = "local") -> None:
-        suffix = "" if environment == "local" else f" --env {environment}"
         super().__init__(
             f"'{needed_by}' needs phase '{name}', which has not been applied",
-            f"run: python -m orchestrator phase {name}{suffix}",
+            f"run: {command(f'phase {name}', environment)}",
         )
 
 

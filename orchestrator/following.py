@@ -10,9 +10,9 @@ from typing import Any
 from orchestrator.errors import Interrupted, ReleaseFailed
 from orchestrator.releases import Target
 from orchestrator.site import Site
-from orchestrator.status import colours
 from orchestrator.tools import codebuild
 from orchestrator.tools.aws import code, explained
+from orchestrator.tools.traffic import colours
 
 PAUSE = 1.0
 ENDED = ("Succeeded", "Failed", "Stopped")
@@ -49,6 +49,7 @@ class Follower:
 
     def deployment(self, deployment: str) -> None:
         """Follows one CodeDeploy deployment to its end."""
+        self._deployments.add(deployment)
         with self._left_alone(), explained("following the deployment"):
             while (info := self._deployment(deployment))["status"] not in ENDED:
                 time.sleep(PAUSE)
@@ -67,7 +68,10 @@ class Follower:
             raise Interrupted("no longer followed; the release goes on", remedy) from None
 
     def _failed(self, what: str) -> None:
-        remedy = self._remedy or f"see: {self._site.config.command('history')}"
+        command = self._site.config.command
+        # `history` would say the same sentence again.
+        more = f"what its tasks said: {command('logs')}" if self._deployments else ""
+        remedy = self._remedy or more or f"mend it, commit, then: {command('release')}"
         raise ReleaseFailed(f"{what}\nwhat served before goes on serving", remedy)
 
     def _actions(self, client: Any, name: str, execution: str) -> str:

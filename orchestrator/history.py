@@ -11,6 +11,8 @@ from typing import Any, Protocol
 from orchestrator.tools import source
 from orchestrator.tools.aws import Aws, code, explained
 
+RUNNING = ("Created", "Queued", "InProgress", "Baking", "Ready")  # a deployment that has not ended
+
 
 class Where(Protocol):
     """The answers of the phases ``ecs`` and ``pipeline``."""
@@ -47,6 +49,25 @@ def deployments(aws: Aws, ecs: Mapping[str, Any], statuses: Sequence[str] = ()) 
         .paginate(applicationName=ecs["application_name"], deploymentGroupName=ecs["deployment_group_name"], **options)
     )
     return [deployment for page in pages for deployment in page["deployments"]]
+
+
+def last_good(aws: Aws, ecs: Mapping[str, Any]) -> str:
+    """The task definition of the newest release that ended well; empty when there was none."""
+    good = deployments(aws, ecs, ["Succeeded"])[:1]
+    return _task_definition(_described(aws, good)[0]) if good else ""
+
+
+def commit_of(aws: Aws, pipeline: Mapping[str, Any], deployment: str) -> str:
+    """The commit that the pipeline released by ``deployment``; empty when it was not the pipeline's, or long ago."""
+    client, name = aws.client("codepipeline"), pipeline["pipeline_name"]
+    with explained("codepipeline:ListActionExecutions"):
+        for action in client.list_action_executions(pipelineName=name, maxResults=100)["actionExecutionDetails"]:
+            if action.get("output", {}).get("executionResult", {}).get("externalExecutionId") == deployment:
+                identifier = action["pipelineExecutionId"]
+                found = client.get_pipeline_execution(pipelineName=name, pipelineExecutionId=identifier)
+                revisions = found["pipelineExecution"].get("artifactRevisions", [])
+                return next((str(each["revisionId"]) for each in revisions), "")
+    return ""
 
 
 def recent(aws: Aws, where: Where, most: int) -> list[Release]:

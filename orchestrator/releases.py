@@ -10,12 +10,11 @@ from typing import Any
 
 from orchestrator import documents, phases
 from orchestrator.errors import BadDocument, NotNow, ReleaseFailed
-from orchestrator.history import Release, deployments, digest_of, recent
+from orchestrator.history import RUNNING, Release, deployments, digest_of, recent
 from orchestrator.site import Site
-from orchestrator.tools import git, secret, source
+from orchestrator.tools import git, secret, source, traffic
 from orchestrator.tools.aws import explained
 
-RUNNING = ("Created", "Queued", "InProgress", "Baking", "Ready")
 # The event rule starts the pipeline within seconds of a push.
 PATIENCE = 60.0
 
@@ -53,26 +52,16 @@ def _listener_is_primary(site: Site, target: Target) -> None:
     found = site.aws.client("ecs").describe_services(cluster=ecs["cluster_name"], services=[ecs["service_name"]])
     primary = next((each for each in found["services"][0].get("taskSets", []) if each["status"] == "PRIMARY"), None)
     if primary is None:
-        raise NotNow("the service has no primary task set", f"see: {site.config.command('status')}")
+        raise NotNow("the service has no primary task set", f"bring it back: {site.config.command('repair')}")
     expected = {balancer["targetGroupArn"] for balancer in primary.get("loadBalancers", [])}
     listener = target.network["production_listener_arn"]
-    live = _forwarded(site.aws.client("elbv2").describe_listeners(ListenerArns=[listener])["Listeners"][0])
+    live = traffic.live(site.aws.client("elbv2").describe_listeners(ListenerArns=[listener])["Listeners"][0])
     if live != expected:
         names = ", ".join(arn.split("/")[-2] for arn in sorted(live)) or "nothing"
         raise NotNow(
             f"the production listener forwards to {names}, not to the primary task set's target group",
-            "point the listener back to it, then release: CodeDeploy would refuse",
+            f"bring it back, then release: {site.config.command('repair')}",
         )
-
-
-def _forwarded(listener: Mapping[str, Any]) -> set[str]:
-    arns = set()
-    for action in listener["DefaultActions"]:
-        groups = action.get("ForwardConfig", {}).get("TargetGroups", [])
-        arns |= {group["TargetGroupArn"] for group in groups if group.get("Weight", 1) > 0}
-        if not groups and action.get("TargetGroupArn"):
-            arns.add(action["TargetGroupArn"])
-    return arns
 
 
 def active_alarms(site: Site, target: Target) -> list[str]:
@@ -154,12 +143,15 @@ def execution_of(site: Site, target: Target, commit: str) -> str:
     return again(site, target)
 
 
-def again(site: Site, target: Target, rebuild: str = "") -> str:
-    """Releases the branch's head once more; ``rebuild``: with an image that is built anew, under this name."""
-    variables = {"variables": [{"name": "REBUILD", "value": rebuild}]} if rebuild else {}
+def again(site: Site, target: Target, rebuild: str = "", commit: str = "") -> str:
+    """Releases the branch's head, or ``commit``, once more; ``rebuild``: with an image that is built anew, under this
+    name."""
+    options: dict[str, Any] = {"variables": [{"name": "REBUILD", "value": rebuild}]} if rebuild else {}
+    if commit:
+        options["sourceRevisions"] = [{"actionName": "Source", "revisionType": "COMMIT_ID", "revisionValue": commit}]
     with explained("codepipeline:StartPipelineExecution"):
         name = target.pipeline["pipeline_name"]
-        begun = site.aws.client("codepipeline").start_pipeline_execution(name=name, **variables)
+        begun = site.aws.client("codepipeline").start_pipeline_execution(name=name, **options)
     return str(begun["pipelineExecutionId"])
 
 

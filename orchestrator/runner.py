@@ -45,9 +45,9 @@ class Runner:
         self.site = Site(config, say)
         self._watch = watch
         self._yes = False
-        self._refresh = False
+        self._refresh: frozenset[str] = frozenset()  # the phases that ask AWS whatever their fingerprint says
         self._turns = Turns()
-        self._inits = ThreadPoolExecutor(max_workers=2, thread_name_prefix="init")
+        self._inits: ThreadPoolExecutor
         self._prepared: dict[str, Future[None]] = {}
         self._under_way = threading.Event()
         self._answered: set[str] = set()
@@ -55,10 +55,10 @@ class Runner:
 
     def deploy(self, *, refresh: bool = False, yes: bool = False, rebuild: str = "") -> list[Outcome]:
         """Every phase; the outcomes in the table's order. ``rebuild``: the name of an image that is built anew."""
-        self._refresh, self._yes, self.site.rebuild = refresh, yes, rebuild
+        chosen = phases.names()
+        self._refresh, self._yes, self.site.rebuild = frozenset(chosen if refresh else ()), yes, rebuild
         with self._locked("deploy"):
             self.survey()
-            chosen = phases.names()
             due = self._due(chosen)
             self._preflight(due)
             self._prepare(due)
@@ -69,7 +69,7 @@ class Runner:
         phase = phases.find(name)
         if rebuild and name != "image":
             raise Refused(f"phase {name} builds no image", "no other phase builds one than: image")
-        self._refresh, self._yes, self.site.rebuild = refresh, yes, rebuild
+        self._refresh, self._yes, self.site.rebuild = frozenset([name] if refresh else ()), yes, rebuild
         self.survey(create=False)
         _, missing = phases.answers(self.site, phase)
         if missing:
@@ -81,13 +81,37 @@ class Runner:
             self._prepare(due)
             return self._run([name], self._apply, f"phase {name}")
 
-    def plan(self, chosen: Iterable[str] | None = None) -> list[Outcome]:
-        """What a deploy would change, without changing anything; a phase whose needs are not applied says so."""
+    @contextmanager
+    def repairing(self, *, yes: bool) -> Iterator[None]:
+        """Holds the deploy lock for several looks and what they make due."""
+        self._yes = yes
+        with self._locked("repair"):
+            self.survey()
+            yield
+
+    def bring_back(self, concerned: Iterable[str]) -> list[Outcome]:
+        """Applies the ``concerned`` phases, and those that what these answer makes stale; within ``repairing``."""
+        self._refresh = frozenset(concerned)
+        behind = {name for each in self._refresh for name in phases.dependants(each, phases.names())}
+        chosen = [name for name in phases.names() if name in self._refresh | behind]
+        self._preflight(self._due(chosen))
+        return self._run(chosen, self._apply, "repair")
+
+    def plan(self, chosen: Iterable[str] | None = None, without: Mapping[str, str] | None = None) -> list[Outcome]:
+        """What a deploy would change, without changing anything; a phase whose needs are not applied says so.
+
+        ``without``: phases that Terraform is not asked about, and why.
+        """
         wanted = [phases.find(name).name for name in chosen or phases.names()]
         self.survey(create=False)
         if not self.site.bucket.exists():
             return [Outcome(name, "planned", "everything: nothing is applied yet") for name in wanted]
-        return self._run(wanted, self._plan, "plan")
+
+        def job(phase: Phase, listener: Listener) -> Outcome:
+            why = (without or {}).get(phase.name)
+            return Outcome(phase.name, "planned", why) if why else self._plan(phase, listener)
+
+        return self._run(wanted, job, "plan")
 
     def destroy(self, *, with_data: bool = False) -> list[Outcome]:
         """Every phase, in reverse order; then the state bucket when it is ours. ``with_data``: images and artifacts
@@ -165,6 +189,10 @@ class Runner:
         taken_over = self.site.bucket.acquire(verb)
         if taken_over:
             self.site.say(taken_over)
+        # Of the work under this lock; a verb may take it more than once.
+        self._inits = ThreadPoolExecutor(max_workers=2, thread_name_prefix="init")
+        self._prepared.clear()
+        self._under_way.clear()
         try:
             yield
         finally:
@@ -198,7 +226,7 @@ class Runner:
                 continue
             needs, missing = phases.answers(self.site, phase)
             late = missing or set(phase.needs).intersection(due)
-            if self._refresh or late or phase.work.stale(self.site, needs):
+            if phase.name in self._refresh or late or phase.work.stale(self.site, needs):
                 due.append(phase.name)
         return due
 
@@ -313,7 +341,7 @@ class Runner:
         if missing:
             raise NotApplied(missing[0], phase.name, self.config.name)
         stale = phase.work.stale(self.site, needs)
-        if not stale and not self._refresh:
+        if not stale and phase.name not in self._refresh:
             return Outcome(phase.name, "skipped", "nothing changed since its last success")
         # Not within the turn: the init ahead takes one of its own.
         ahead = self._prepared.get(phase.name)

@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from orchestrator.errors import NotNow
-from orchestrator.history import deployments
-from orchestrator.releases import RUNNING, Target
+from orchestrator.history import RUNNING, deployments
+from orchestrator.releases import Target
 from orchestrator.site import Site
 from orchestrator.tools.aws import code, explained
 

@@ -18,8 +18,8 @@ import typer
 from rich.console import Console
 from rich.live import Live
 
+from orchestrator import commands, view
 from orchestrator import config as configuration
-from orchestrator import view
 from orchestrator.errors import DeployError, Interrupted, Refused
 from orchestrator.runner import Event, Runner
 from orchestrator.tools.process import make_private
@@ -68,6 +68,11 @@ class Terminal:
         else:
             for line in view.plain(data):
                 self.say(line)
+
+    def verdict(self, told: dict[str, Any]) -> None:
+        """Whether visitors are served, and every fault that was found."""
+        self.console.print(view.headline(told))
+        self.table(view.faults(told))
 
     def result(self, value: dict[str, Any]) -> None:
         if self.as_json:
@@ -162,6 +167,7 @@ def _defect(error: Exception, root: Path) -> DeployError:
 
 def run(env: str, sets: list[str] | None, root: Path, as_json: bool, job: Callable[[Runner, Terminal], None]) -> None:
     terminal = Terminal(as_json)
+    commands.use(env)
     with errors(terminal, root.resolve()):
         config = configuration.load(env, root.resolve(), sets or ())
         job(Runner(config, terminal.watch, terminal.say), terminal)

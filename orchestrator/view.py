@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -19,8 +20,12 @@ STYLES = {
     "waiting": "dim", "running": "cyan", "applied": "green", "unchanged": "green", "skipped": "green",
     "destroyed": "green", "planned": "yellow", "failed": "bold red", "blocked": "yellow", "stopped": "yellow",
 }  # fmt: skip
+COLOURS = {"UP": "green", "DOWN": "red"}
 # Plain output tells of a running phase this often.
 PLAIN_EVERY = 10.0
+
+
+Told = Mapping[str, Any]
 
 
 class Board:
@@ -107,25 +112,99 @@ def flat(outputs: Mapping[str, Any]) -> list[tuple[str, ...]]:
     return found
 
 
-def status(found: Mapping[str, Any]) -> list[tuple[str, ...]]:
-    """The status, the most asked for first."""
-    table: list[tuple[str, ...]] = (
-        [("chat", found["url"], f"test listener {found['test_url']}")] if "url" in found else []
-    )
-    table += [("phase", row["phase"], f"{row['status']} {row['since']}".strip()) for row in found["phases"]]
-    for colour, state in found.get("colours", {}).items():
+def headline(told: Told) -> Text:
+    """The verdict: what visitors get, where, why, and the one command that mends it; coloured on terminals."""
+    verdict = told["verdict"]
+    if verdict is None:
+        return Text("nothing is deployed here", style="yellow")
+    line = Text(verdict, style=f"bold {COLOURS.get(verdict, 'yellow')}")
+    for part in filter(None, (told["url"], told["why"])):
+        line.append(f"   {part}", style="not bold default")
+    if told["remedy"]:
+        line.append(f"\n→ {told['remedy']}", style="bold default")
+    return line
+
+
+def faults(told: Told) -> list[tuple[str, ...]]:
+    """What is not as it should be, one row each; a remedy that is not the headline's beside it."""
+    return [
+        ("✗" if fault["level"] == "down" else "!", _with_remedy(fault, told.get("remedy", "")))
+        for fault in told.get("faults", ())
+    ]
+
+
+def _with_remedy(fault: Told, said: str) -> str:
+    remedy = fault["remedy"]
+    return f"{fault['text']} → {remedy}" if remedy and remedy != said else str(fault["text"])
+
+
+def status(told: Told, now: datetime | None = None) -> list[tuple[str, ...]]:
+    """What runs, below the headline: the most asked for first."""
+    now = now or datetime.now(UTC)
+    table = [*_live(told, now), *_release(told), *_waiting(told.get("waiting") or {})]
+    for colour, state in told.get("colours", {}).items():
         targets = ", ".join(f"{count} {health}" for health, count in state["targets"].items()) or "no targets"
-        table.append((colour, f"{state['production']}% of production, {state['test']}% of test", targets))
-    service = found.get("service")
-    if service:
+        table.append((colour, f"{state.get('production', 0)}% of production, {state.get('test', 0)}% of test", targets))
+    if service := told.get("service"):
         table.append(("service", f"{service['running']} of {service['desired']} tasks running", service["status"]))
-        table += [("task", task["id"], f"{task['status']} {task['task_definition']}") for task in service["tasks"]]
-    if image := found.get("image"):
+        for task in service["tasks"]:
+            state = " ".join(filter(None, (task["status"], task["health"], _age(task["since"], now))))
+            table.append(("task", task["id"], f"{task['task_definition']} {state}"))
+        table += [("missing", service["missing"])] if service["missing"] else []
+    if image := told.get("image"):
         days = f"{image['days']} day{'s' if image['days'] > 1 else ''} ago" if image["days"] else "today"
         age = f"pushed {image['pushed']}, {days}" if image["pushed"] else "gone from the repository"
         table.append(("image", image["digest"][:19] or image["uri"], age))
-    table += [("alarm", name, state) for name, state in found.get("alarms", {}).items()]
-    return table + ([("token", found["token"], "")] if "token" in found else [])
+    table += [("alarm", name, state) for name, state in told.get("alarms", {}).items()]
+    table += [(name, told[key]) for name, key in (("token", "token"), ("test", "test_url")) if told.get(key)]
+    by_status: dict[str, list[str]] = {}
+    for row in told["phases"]:
+        by_status.setdefault(row["status"], []).append(row["phase"])
+    return table + [("phases", status, ", ".join(names)) for status, names in by_status.items()]
+
+
+def _live(told: Told, now: datetime) -> list[tuple[str, ...]]:
+    live = told.get("live")
+    if not live:
+        return []
+    commit = f"{live['commit'][:8]} {live['subject']}".strip() or "the first deployment's image, of no commit released"
+    return [("live", commit, f"{live['task_definition']} {_age(live['since'], now)}".strip())]
+
+
+def _release(told: Told) -> list[tuple[str, ...]]:
+    """The release that runs, or that the last one went wrong."""
+    if release := told.get("release"):
+        place = "/".join(dict.fromkeys(filter(None, (release["stage"], release["action"]))))
+        waits = f"waits {release['waits']}" if release["waits"] else ""
+        return [("release", place, " ".join(filter(None, (release["deployment"], waits))))]
+    last = told.get("last") or {}
+    if last.get("result", "Succeeded") == "Succeeded":
+        return []
+    why = " ".join(last["why"].split())
+    return [("last release", f"{last['result']} {last['commit'][:8]}".strip(), f"{last['began']} {why}".strip())]
+
+
+def _waiting(waiting: Told) -> list[tuple[str, ...]]:
+    """What a release would bring."""
+    table = [
+        ("waits", f"{change['attribute']}: {change['before'] or 'unset'} → {change['now'] or 'unset'}")
+        for change in waiting.get("settings", ())
+    ]
+    commits = waiting.get("commits", ())
+    table += [("waits", commit) for commit in commits[:5]]
+    table += [("waits", f"and {len(commits) - 5} commits more")] if len(commits) > 5 else []
+    return [*table, ("release them", waiting["command"])] if table else []
+
+
+def _age(since: str, now: datetime) -> str:
+    """How long, in the largest unit that says enough."""
+    if not since:
+        return ""
+    seconds = max(0, int((now - datetime.fromisoformat(since)).total_seconds()))
+    for size, unit in ((86400, "days"), (3600, "h"), (60, "min")):
+        if seconds >= 2 * size:
+            return f"for {seconds // size} {unit}"
+    return f"for {seconds} s"
 
 
 def history(found: list[Release]) -> list[tuple[str, ...]]:

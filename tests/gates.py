@@ -17,6 +17,7 @@ QUICK = "not slow"
 # What `pytest.mark.slow(group=…)` may say: each can be run alone, and none takes longer than half an hour on two cores.
 GROUPS = {
     "browsers": "what a visitor does, in Chromium, Firefox and WebKit",
+    "by_hand": "what is changed behind the tool's back: told, explained and mended",
     "chat": "the chatbot behind its load balancer, and while a release swaps its tasks",
     "docker": "what needs a Docker engine: tasks, whole deployments, an engine that goes away",
     "foreign": "stacks, pipelines and tutorials that others wrote; the AWS configurations that people have",

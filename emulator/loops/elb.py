@@ -118,13 +118,33 @@ def desired(store: Store) -> Configuration:
         client = store.clients("elbv2", region)
         for balancer in client.describe_load_balancers()["LoadBalancers"]:
             if balancer["Type"] == "application":
-                listeners += _listeners(store, client, balancer["LoadBalancerArn"])
+                rules = _ingress(store, region, balancer.get("SecurityGroups") or [])
+                listeners += [
+                    listener
+                    for listener in _listeners(store, client, balancer["LoadBalancerArn"])
+                    if rules is None or any(_lets_in(rule, listener.port) for rule in rules)
+                ]
         groups += [_group(store, client, each) for each in client.describe_target_groups()["TargetGroups"]]
     known = {listener.arn for listener in listeners}
     with store.lock:
         table = store.table(Targets)
         table.listeners = {arn: port for arn, port in table.listeners.items() if arn in known}
     return Configuration(0, tuple(listeners), tuple(groups))
+
+
+def _ingress(store: Store, region: str, groups: list[str]) -> list[dict[str, Any]] | None:
+    """Who may come in by the security groups of a load balancer; None where it was given none of its own."""
+    if not groups:
+        return None
+    found = store.clients("ec2", region).describe_security_groups(GroupIds=groups)["SecurityGroups"]
+    return [rule for group in found for rule in group["IpPermissions"]]
+
+
+def _lets_in(rule: dict[str, Any], port: int) -> bool:
+    """Whether a rule opens the port to any address: where each visitor is on this machine, one stands for all."""
+    addresses = rule.get("IpRanges") or rule.get("Ipv6Ranges") or rule.get("PrefixListIds")
+    protocol, first, last = rule["IpProtocol"], rule.get("FromPort", 0), rule.get("ToPort", 65535)
+    return bool(addresses) and (protocol == "-1" or (protocol in ("tcp", "6") and first <= port <= last))
 
 
 def _listeners(store: Store, client: Any, balancer: str) -> list[Listener]:

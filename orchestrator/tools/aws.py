@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urlsplit
 
+from orchestrator.commands import command
 from orchestrator.config import Config
 from orchestrator.errors import AwsFailed, BadCredentials, Unreachable
 
@@ -26,21 +27,10 @@ CREDENTIAL_ERRORS = frozenset({
 # Every service's codes are words; a bare status, or none, is what the SDK makes of an answer that is not AWS's. S3 has
 # no body to name the error of a HEAD, and says 301, 400, 403, 404 or 412.
 AWS_CODE = re.compile(r"[A-Za-z][\w.:-]+|301|400|403|404|412")
-REMEDIES = (
-    (
-        re.compile("AccessDenied|Unauthori[sz]ed|NotAuthorized|AuthorizationError|403"),
-        "check the permissions of the credentials",
-    ),
-    (
-        re.compile("Throttl|TooManyRequests|RequestLimitExceeded|SlowDown|Unavailable|Internal"),
-        "AWS is busy: try again in a minute",
-    ),
-    (re.compile("LimitExceeded|Quota"), "ask AWS for a higher quota, or delete what is not needed"),
-    (
-        re.compile("NotFound|DoesNotExist|NoSuch|404"),
-        "it is not there (any more): see python -m orchestrator status; python -m orchestrator deploy brings it back",
-    ),
-)
+PERMISSIONS = re.compile("AccessDenied|Unauthori[sz]ed|NotAuthorized|AuthorizationError|403")
+BUSY = re.compile("Throttl|TooManyRequests|RequestLimitExceeded|SlowDown|Unavailable|Internal")
+QUOTA = re.compile("LimitExceeded|Quota")
+ABSENT = re.compile("NotFound|DoesNotExist|NoSuch|404")
 
 
 # What a shell may say beside a profile that is named: boto3 passes it over then, and other programs do not.
@@ -241,7 +231,7 @@ def explained(what: str) -> Iterator[None]:
     except ResponseParserError as error:
         raise _stranger(error) from None
     except BotoCoreError as error:
-        raise AwsFailed(f"{what} failed: {error}", "try again; see: python -m orchestrator doctor") from None
+        raise AwsFailed(f"{what} failed: {error}", f"try again; see: {command('doctor')}") from None
 
 
 def remedy_of(error_code: str) -> str:
@@ -249,9 +239,15 @@ def remedy_of(error_code: str) -> str:
 
     https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies.html and each service's "Common Errors".
     """
-    return next(
-        (remedy for pattern, remedy in REMEDIES if pattern.search(error_code)), "see: python -m orchestrator status"
-    )
+    if PERMISSIONS.search(error_code):
+        return "check the permissions of the credentials"
+    if BUSY.search(error_code):
+        return "AWS is busy: try again in a minute"
+    if QUOTA.search(error_code):
+        return "ask AWS for a higher quota, or delete what is not needed"
+    if ABSENT.search(error_code):
+        return f"it is not there (any more): see {command('status')}; {command('deploy')} brings it back"
+    return f"see: {command('status')}"
 
 
 def _stranger(error: Exception) -> Unreachable:

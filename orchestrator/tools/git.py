@@ -99,6 +99,26 @@ def author_of(root: Path, commit: str) -> str:
     return done.out.strip() if done.code == 0 else ""
 
 
+def subject(root: Path, commit: str) -> str:
+    """The first line of a commit's message; empty for one that this checkout does not know."""
+    done = process.run(["git", "show", "--no-patch", "--format=%s", f"{commit}^{{commit}}"], cwd=root)
+    return done.out.strip() if done.code == 0 else ""
+
+
+def log(root: Path, since: str, until: str) -> list[str]:
+    """The commits of ``until`` that ``since`` has not, the newest first, each with eight digits and its subject; none
+    where this checkout does not know one of the two."""
+    done = process.run(["git", "log", "--format=%H %s", f"{since}..{until}"], cwd=root)
+    lines = done.out.splitlines() if done.code == 0 else []
+    return [f"{line[:8]} {line.partition(' ')[2]}" for line in lines]
+
+
+def text_at(root: Path, commit: str, file: str) -> str | None:
+    """What a file held in a commit; None where it was not there, or nobody here knows the commit."""
+    done = process.run(["git", "show", f"{commit}:./{file}"], cwd=root)
+    return done.out if done.code == 0 else None
+
+
 def _unattended() -> dict[str, str]:
     """Nobody is there to answer a prompt."""
     return {**os.environ, "GIT_TERMINAL_PROMPT": "0"}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from orchestrator.commands import command
 from orchestrator.errors import Refused
 from orchestrator.tools.aws import Aws, explained
 
@@ -27,7 +28,7 @@ def check(value: str) -> str:
     """The token without the newline of ``echo``; refused when it cannot be one."""
     token = value.strip()
     if not token:
-        raise Refused("the token is empty", 'pipe it in: printf %s "$HF_TOKEN" | python -m orchestrator secret set')
+        raise Refused("the token is empty", f'pipe it in: printf %s "$HF_TOKEN" | {command("secret set")}')
     if any(character.isspace() for character in token) or not token.isprintable():
         raise Refused("the token holds white space", "copy it again from huggingface.co/settings/tokens")
     return token

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from orchestrator import names
+from orchestrator.commands import command
 from orchestrator.errors import ServiceUnsteady
 from orchestrator.tools.aws import Aws, code, explained
 from orchestrator.tools.cancel import Cancel
@@ -40,7 +41,7 @@ def wait(
                 raise ServiceUnsteady(
                     f"the service does not become steady: {running} of {desired} tasks run, {healthy} healthy"
                     + "".join(f"\n  a task stopped: {reason}" for reason in dict.fromkeys(stopped[:3])),
-                    "see what the tasks say: python -m orchestrator logs",
+                    f"see what the tasks say: {command('logs')}",
                 )
             cancel.wait(
                 PAUSE, f"the service goes on starting by itself: {running} of {desired} tasks run, {healthy} healthy"

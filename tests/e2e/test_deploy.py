@@ -99,6 +99,22 @@ def _answers(url: str) -> bool:
         return False
 
 
+def test_a_listener_that_was_moved_is_down_and_a_deploy_that_skips_everything_moves_it_back(deployed: Machine) -> None:
+    """The others of its kind are in test_by_hand.py."""
+    network = json.loads(deployed.orchestrate("outputs", "--json").stdout)["network"]
+    elb, listener = deployed.client("elbv2"), network["production_listener_arn"]
+    groups = [group["arn"] for group in network["target_groups"].values()]
+    empty = next(g for g in groups if not elb.describe_target_health(TargetGroupArn=g)["TargetHealthDescriptions"])
+    elb.modify_listener(ListenerArn=listener, DefaultActions=[{"Type": "forward", "TargetGroupArn": empty}])
+    eventually(lambda: not _answers(deployed.url), 60, "the page gone")
+    down = deployed.orchestrate("status", check=False)
+    assert down.returncode == 1 and down.stdout.startswith(f"DOWN   {deployed.url}   the page answers 503"), down.stdout
+    assert down.stdout.splitlines()[1] == "→ python -m orchestrator repair"
+    mended = deployed.orchestrate("deploy")
+    assert f"\nUP   {deployed.url}\n" in mended.stdout and _answers(deployed.url)
+    assert deployed.orchestrate("status").stdout.startswith("UP")
+
+
 def test_a_phase_alone_names_the_phase_to_run_first(machine: Machine) -> None:
     alone = machine.orchestrate("phase", "ecs", check=False)
     assert alone.returncode == 2

@@ -104,6 +104,34 @@ def test_a_load_balancer_is_reached_by_its_dns_name(stand: Stand) -> None:
     assert (found["DNSName"], found["State"]["Code"]) == ("localhost", "active")
 
 
+def test_nobody_comes_in_whom_no_security_group_lets_in(emulator: Emulator, stand: Stand) -> None:
+    """Elastic Load Balancing user guide, "Security groups for your Application Load Balancer": what no rule allows is
+    dropped. Here it is refused, which visitors see sooner."""
+    ec2 = emulator.store.clients("ec2")
+    group = ec2.create_security_group(
+        GroupName="shut", Description="shut", VpcId=ec2.describe_vpcs()["Vpcs"][0]["VpcId"]
+    )
+    rule = {"IpProtocol": "tcp", "FromPort": stand.port, "ToPort": stand.port, "IpRanges": [{"CidrIp": "0.0.0.0/0"}]}
+    where = {"GroupId": group["GroupId"], "IpPermissions": [rule]}
+
+    def answer() -> int:
+        try:
+            with urllib.request.urlopen(f"http://localhost:{stand.port}/", timeout=60) as page:
+                return int(page.status)
+        except urllib.error.HTTPError as error:
+            return error.code
+        except OSError:
+            return 0
+
+    eventually(lambda: answer() == 503, what="the listener, with no targets")
+    stand.elb.set_security_groups(LoadBalancerArn=stand.arn, SecurityGroups=[group["GroupId"]])
+    eventually(lambda: answer() == 0, what="nobody let in")
+    ec2.authorize_security_group_ingress(**where)
+    eventually(lambda: answer() == 503, what="the listener, open")
+    ec2.revoke_security_group_ingress(**where)
+    eventually(lambda: answer() == 0, what="nobody let in again")
+
+
 def test_requests_reach_a_registered_target_and_its_health_is_true(stand: Stand) -> None:
     with server("hello") as port:
         stand.elb.register_targets(TargetGroupArn=stand.blue, Targets=[{"Id": "127.0.0.1", "Port": port}])

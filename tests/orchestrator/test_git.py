@@ -112,3 +112,12 @@ def test_a_branch_of_a_remote_is_read_and_pushed_as_the_user_would(repository: P
 def test_the_author_of_a_commit_is_known_where_the_commit_is(repository: Path) -> None:
     assert git.author_of(repository, git.head(repository)) == "T"
     assert git.author_of(repository, "0" * 40) == ""
+
+
+def test_commits_that_are_not_released_are_named_the_newest_first(repository: Path) -> None:
+    first = git.head(repository)
+    second, third = _commit(repository, "b.txt", "two"), _commit(repository, "c.txt", "three")
+    assert git.log(repository, first, "HEAD") == [f"{third[:8]} c.txt", f"{second[:8]} b.txt"]
+    assert git.log(repository, "0" * 40, "HEAD") == []
+    assert git.subject(repository, first) == "a.txt" and git.subject(repository, "0" * 40) == ""
+    assert git.text_at(repository, third, "c.txt") == "three" and git.text_at(repository, first, "c.txt") is None

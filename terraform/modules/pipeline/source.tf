@@ -44,6 +44,7 @@ resource "aws_cloudwatch_event_rule" "push" {
 
   name        = "${var.name}-push"
   description = "A push to ${var.branch} of ${var.name}"
+  state       = "ENABLED" # said, so that one that somebody disabled is enabled again
 
   event_pattern = jsonencode({
     source      = ["aws.codecommit"]

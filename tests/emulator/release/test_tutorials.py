@@ -54,7 +54,11 @@ class Account:
         self.vpc = ec2.describe_vpcs(Filters=[{"Name": "is-default", "Values": ["true"]}])["Vpcs"][0]["VpcId"]
         here = [{"Name": "vpc-id", "Values": [self.vpc]}]
         self.subnets = [each["SubnetId"] for each in ec2.describe_subnets(Filters=here)["Subnets"]][:2]
-        self.security_group = ec2.describe_security_groups(Filters=here)["SecurityGroups"][0]["GroupId"]
+        self.security_group = ec2.create_security_group(
+            GroupName="tutorial", Description="The listeners' ports are open", VpcId=self.vpc
+        )["GroupId"]
+        anywhere = {"IpProtocol": "tcp", "FromPort": 1, "ToPort": 65535, "IpRanges": [{"CidrIp": "0.0.0.0/0"}]}
+        ec2.authorize_security_group_ingress(GroupId=self.security_group, IpPermissions=[anywhere])
         self.execution_role = self.role(
             "ecsTaskExecutionRole", "ecs-tasks", "service-role/AmazonECSTaskExecutionRolePolicy"
         )
