@@ -164,7 +164,7 @@ def test_terraform_is_who_boto3_is(
     program, folder, variables = terraform
     done = subprocess.run(
         [*program, "plan", "-no-color", "-input=false", f"-var=sts={sts}"], cwd=folder,
-        env=aws.environment() | variables, capture_output=True, text=True, timeout=120,
+        env=aws.environment() | variables, capture_output=True, text=True, timeout=600,
     )  # fmt: skip
     assert f'account = "{ACCOUNTS[key]}"' in done.stdout, done.stdout + done.stderr
 

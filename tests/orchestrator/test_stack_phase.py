@@ -334,7 +334,7 @@ def test_a_killed_terraform_leaves_nothing_that_the_next_run_waits_for(
     assert running.returncode == 1 and "Terraform was killed (signal 9)" in said
     assert not [pid for pid in plugins if process.started(pid)], "its guard ends what it left"
     (folder / "slow").unlink()
-    done = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, check=False, timeout=120)
+    done = subprocess.run(command, cwd=CHECKOUT, capture_output=True, text=True, check=False, timeout=600)
     assert done.returncode == 0, done.stdout + done.stderr
     assert _managed(site) == ["quick", "slow", "this"]
 
