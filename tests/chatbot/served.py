@@ -53,7 +53,7 @@ class Served(ABC):
     """`url` is where visitors come in; `pause` is how often it is worth looking at its log again."""
 
     pause = 0.02
-    patience = 180.0  # seconds; beside four deployments that begin, Python and Gradio have come up after 70
+    patience = 180.0  # seconds; beside four deployments that begin, a minute was not enough
     # What a load balancer in front adds to the X-Forwarded-For of a visitor; the app alone is told it by the test.
     forwarded = ", 203.0.113.3"
 

@@ -75,7 +75,8 @@ def process_bench(folder: Path) -> Iterator[Bench]:
     image = Image("tiny", None, {"WHO": "image"}, working_directory="/app", labels={"dev.chatbot.builder": "bundle"},
                   root=root)  # fmt: skip
     children = Children(folder / "children")
-    yield Bench(process_runtime(children, folder, image), image)
+    runtime = process_runtime(children, folder, image)
+    yield Bench(runtime, runtime.pull("tiny"))
     children.close(1)
 
 
